@@ -1,0 +1,1 @@
+"""The catalog of products, versions, runs, validation results and publications."""

@@ -1,0 +1,142 @@
+"""The catalog's tables."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+_ID = String(250)
+_RUN = String(250)
+_NAME = String(250)
+
+
+def _when(name: str, *, nullable: bool = False) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+products = Table(
+    "products",
+    metadata,
+    Column("product_id", _ID, primary_key=True),
+    Column("domain", _NAME, nullable=False),
+    Column("name", _NAME, nullable=False),
+    Column("version", String(50), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("tier", String(50)),
+    Column("description", Text, nullable=False),
+    Column("owner", JSON, nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("manifest_path", Text, nullable=False),
+    _when("updated_at"),
+)
+"""Every product that has run, as its newest manifest says."""
+
+product_versions = Table(
+    "product_versions",
+    metadata,
+    Column("product_id", _ID, primary_key=True),
+    Column("version", String(50), primary_key=True),
+    Column("manifest", JSON, nullable=False),
+    _when("first_seen_at"),
+)
+"""The manifest with which a version first ran."""
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("product_id", _ID, primary_key=True),
+    Column("run_id", _RUN, primary_key=True),
+    Column("version", String(50), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("failed_task", _NAME),
+    Column("error", Text),
+    _when("started_at"),
+    _when("finished_at", nullable=True),
+    Index("ix_runs_started", "product_id", "started_at"),
+)
+"""Runs: running, success or failed."""
+
+extracts = Table(
+    "extracts",
+    metadata,
+    Column("product_id", _ID, primary_key=True),
+    Column("run_id", _RUN, primary_key=True),
+    Column("input", _NAME, primary_key=True),
+    Column("rows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    _when("extracted_at"),
+)
+"""What a run read from each input."""
+
+validations = Table(
+    "validations",
+    metadata,
+    Column("product_id", _ID, primary_key=True),
+    Column("run_id", _RUN, primary_key=True),
+    Column("output", _NAME, primary_key=True),
+    Column("success", Boolean, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("quarantined", BigInteger, nullable=False),
+    Column("checks", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("warned", Integer, nullable=False),
+    Column("results", JSON, nullable=False),
+    Column("gx", JSON, nullable=False),
+    _when("validated_at"),
+)
+"""What a run's validation of each output found; ``gx`` is Great Expectations' own JSON."""
+
+column_metrics = Table(
+    "column_metrics",
+    metadata,
+    Column("product_id", _ID, primary_key=True),
+    Column("run_id", _RUN, primary_key=True),
+    Column("output", _NAME, primary_key=True),
+    Column("column_name", _NAME, primary_key=True),
+    Column("nulls", BigInteger, nullable=False),
+    Column("distinct_values", BigInteger, nullable=False),
+    Column("minimum", Text),
+    Column("maximum", Text),
+)
+"""Measures of each column in each run; extremes are NULL for personal data."""
+
+publications = Table(
+    "publications",
+    metadata,
+    Column("product_id", _ID, primary_key=True),
+    Column("run_id", _RUN, primary_key=True),
+    Column("output", _NAME, primary_key=True),
+    Column("version", String(50), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("location", Text, nullable=False),
+    Column("connection", _NAME),
+    Column("revision", Text, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    _when("published_at"),
+    Index("ix_publications_newest", "product_id", "output", "published_at"),
+)
+"""What each run made visible."""
+
+watermarks = Table(
+    "watermarks",
+    metadata,
+    Column("product_id", _ID, primary_key=True),
+    Column("input", _NAME, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("run_id", _RUN, nullable=False),
+    _when("updated_at"),
+)
+"""The greatest cursor value of each incremental input that has been published."""

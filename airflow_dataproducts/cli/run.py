@@ -1,0 +1,109 @@
+"""``dataproducts run``."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from airflow_dataproducts.cli.common import Format, FormatOption, ManifestArgument, RootOption, one_manifest, print_json
+from airflow_dataproducts.exceptions import DataProductsError
+from airflow_dataproducts.plan import RECORD, load_plan, task_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_dataproducts.plan import Plan
+    from airflow_dataproducts.runtime import Reference, Run
+
+
+def run(
+    path: ManifestArgument,
+    *,
+    run_id: Annotated[str | None, typer.Option(help="A run's id; a run that failed goes on under its own.")] = None,
+    output: FormatOption = Format.TEXT,
+    root: RootOption = None,
+) -> None:
+    """Run a product here and now, in one process without a scheduler: the same steps, for development."""
+    planned = load_plan(one_manifest(path), root)
+    identity = run_id or f"manual__{datetime.now(UTC).isoformat(timespec='seconds')}"
+    quiet = output is Format.JSON
+    _show_log(quiet=quiet)
+    rows = _run_all(planned, identity, quiet=quiet)
+    if quiet:
+        print_json({"product": planned.product.id, "run_id": identity, "rows": rows})
+    else:
+        typer.echo(f"{planned.product.id} {planned.product.version} published: {rows} (run {identity})")
+
+
+def _run_all(planned: Plan, identity: str, *, quiet: bool) -> Reference:
+    """Every step in order."""
+    from airflow_dataproducts import runtime
+    from airflow_dataproducts.environment import AirflowConnections, site_catalog, site_settings
+
+    settings = site_settings()
+    catalog = site_catalog(settings)
+    current = runtime.Run(planned, identity, settings, AirflowConnections(), catalog)
+    steps = _Steps(current, quiet=quiet)
+    try:
+        inputs = {
+            step.name: steps.do(task_id("extract", step), lambda s=step: runtime.extract(current, s))
+            for step in planned.extracts
+        }
+        outputs = {
+            step.name: steps.do(task_id("transform", step), lambda s=step: runtime.transform(current, s, inputs))
+            for step in planned.transforms
+        }
+        validated = {
+            step.name: steps.do(task_id("validate", step), lambda s=step: runtime.validate(current, s, inputs, outputs))
+            for step in planned.validations
+        }
+        published = {
+            step.name: steps.do(
+                task_id("publish", step), lambda s=step: runtime.publish(current, s, validated[s.name])
+            )
+            for step in planned.publications
+        }
+        return steps.do(RECORD, lambda: runtime.record(current, inputs, published))
+    finally:
+        catalog.close()
+
+
+class _Steps:
+    """Does steps one after the other, shows what is at work, and notes a failure in the catalog."""
+
+    def __init__(self, current: Run, *, quiet: bool) -> None:
+        from rich.console import Console
+
+        self._run = current
+        self._console = Console(stderr=True, quiet=quiet)
+
+    def do(self, task: str, work: Callable[..., Any]) -> Any:
+        from airflow_dataproducts import runtime
+
+        begun = time.monotonic()
+        try:
+            with self._console.status(f"{task} ..."):
+                result = work()
+        except DataProductsError as error:
+            self._console.print(f"[red]failed[/]  {task}", highlight=False)
+            runtime.failed(self._run, task, error)
+            raise
+        except BaseException as error:
+            runtime.failed(self._run, task, DataProductsError(f"ended by {type(error).__name__}"))
+            raise
+        self._console.print(f"[green]done[/]    {task} [dim]{time.monotonic() - begun:.1f} s[/]", highlight=False)
+        return result
+
+
+def _show_log(*, quiet: bool) -> None:
+    """The package's own log on stderr, as lines."""
+    log = logging.getLogger("airflow_dataproducts")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("        %(message)s"))
+    log.handlers = [handler]
+    log.propagate = False
+    log.setLevel(logging.ERROR if quiet else logging.INFO)

@@ -1,0 +1,70 @@
+"""PostgreSQL tables as a contract describes them: types, NOT NULL, the primary key, comments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_dataproducts.contract.types import postgres_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_dataproducts.manifest.contract import Contract
+
+
+def quote(name: str) -> str:
+    """A name as SQL identifier, safe whatever it holds."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """A text as SQL literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+_LOADED_AS_TEXT = ("uuid", "jsonb")
+
+
+def create_table(contract: Contract, table: str, *, loading: bool = False) -> str:
+    """``CREATE TABLE`` for the contract's columns.
+
+    Args:
+        contract: a valid contract.
+        table: the table's quoted name.
+        loading: make columns text whose type takes no binary copy from Arrow; ``finish_loading`` converts them.
+
+    A column is NOT NULL where the contract requires it and a violation stops the run; otherwise the table would refuse
+    rows that the contract lets pass with a warning.
+    """
+    lines = []
+    for column in contract.columns:
+        key = column.name in contract.primary_key
+        strict = key or (column.required and column.on_violation != "warn" and column.severity in {None, "critical", "high"})
+        kind = postgres_type(column.type)
+        kind = "text" if loading and kind in _LOADED_AS_TEXT else kind
+        lines.append(f"{quote(column.name)} {kind}{' NOT NULL' if strict else ''}")
+    return f"CREATE TABLE {table} (\n  " + ",\n  ".join(lines) + "\n)"
+
+
+def finish_loading(contract: Contract, table: str) -> Iterator[str]:
+    """The statements that give columns their own type which ``create_table(loading=True)`` made text."""
+    for column in contract.columns:
+        kind = postgres_type(column.type)
+        if kind in _LOADED_AS_TEXT:
+            name = quote(column.name)
+            yield f"ALTER TABLE {table} ALTER COLUMN {name} TYPE {kind} USING {name}::{kind}"
+
+
+def primary_key(contract: Contract, table: str) -> str | None:
+    """The statement that adds the key once the rows are in, which is faster than keeping an index up to date."""
+    if not contract.primary_key:
+        return None
+    return f"ALTER TABLE {table} ADD PRIMARY KEY ({', '.join(quote(name) for name in contract.primary_key)})"
+
+
+def comments(contract: Contract, relation: str, kind: str = "TABLE") -> Iterator[str]:
+    """``COMMENT ON`` for every described column of a table or view."""
+    for column in contract.columns:
+        if column.description:
+            yield f"COMMENT ON COLUMN {relation}.{quote(column.name)} IS {text(column.description)}"
+    yield f"COMMENT ON {kind} {relation} IS 'published by airflow-dataproducts'"

@@ -1,0 +1,47 @@
+"""A contract's types in the words of each system."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_dataproducts.manifest.types import DataType
+
+_DUCKDB = {
+    "string": "VARCHAR", "integer": "INTEGER", "bigint": "BIGINT", "float": "REAL", "double": "DOUBLE",
+    "boolean": "BOOLEAN", "date": "DATE", "time": "TIME", "timestamp": "TIMESTAMP",
+    "timestamptz": "TIMESTAMP WITH TIME ZONE", "uuid": "UUID", "json": "JSON", "binary": "BLOB",
+}  # fmt: skip
+
+_POSTGRES = {
+    "string": "text", "integer": "integer", "bigint": "bigint", "float": "real", "double": "double precision",
+    "boolean": "boolean", "date": "date", "time": "time", "timestamp": "timestamp", "timestamptz": "timestamptz",
+    "uuid": "uuid", "json": "jsonb", "binary": "bytea", "struct": "jsonb",
+}  # fmt: skip
+
+TEXT_IN_FILES = frozenset({"uuid", "json"})
+"""Types that Parquet and Delta readers know best as text: the value is checked by a cast, then kept as its text."""
+
+
+def duckdb_type(kind: DataType) -> str:
+    """The DuckDB type that holds ``kind``. Lengths are a check, not a type: DuckDB does not enforce them."""
+    if kind.name == "decimal":
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    if kind.item is not None:
+        return f"{duckdb_type(kind.item)}[]"
+    if kind.name == "struct":
+        fields = ", ".join(f'"{name}" {duckdb_type(field)}' for name, field in kind.fields)
+        return f"STRUCT({fields})"
+    return _DUCKDB[kind.name]
+
+
+def postgres_type(kind: DataType) -> str:
+    """The PostgreSQL type that holds ``kind``; structs, and arrays of them, become jsonb."""
+    if kind.name == "decimal":
+        return f"numeric({kind.precision},{kind.scale})"
+    if kind.length is not None:
+        return f"varchar({kind.length})"
+    if kind.item is not None:
+        inner = postgres_type(kind.item)
+        return "jsonb" if inner == "jsonb" else f"{inner}[]"
+    return _POSTGRES[kind.name]

@@ -1,0 +1,104 @@
+"""Plan → DAG: one task group per stage, one task per input and output."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import DAG, Asset, TaskGroup
+from airflow.sdk.configuration import conf
+
+from airflow_dataproducts.documentation import product_markdown
+from airflow_dataproducts.operators import (
+    ExtractOperator,
+    PublishOperator,
+    RecordOperator,
+    TransformOperator,
+    ValidateOperator,
+)
+from airflow_dataproducts.plan import RECORD, task_id
+from airflow_dataproducts.settings import SECTION
+
+if TYPE_CHECKING:
+    from airflow_dataproducts.plan import Plan, Stage, Step
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+"""Every DAG's start date. Runs before the product existed are never made up: catchup is off."""
+
+_OPERATORS: dict[Stage, Any] = {
+    "extract": ExtractOperator,
+    "transform": TransformOperator,
+    "validate": ValidateOperator,
+    "publish": PublishOperator,
+}
+
+
+def product_asset(product_id: str, output: str | None = None) -> Asset:
+    """The asset of an output, or of the product as a whole, whose event says that all its outputs are visible."""
+    path = product_id.replace(".", "/", 1)
+    if output is None:
+        return Asset(name=product_id, uri=f"dataproducts://{path}", group="data-product")
+    return Asset(name=f"{product_id}.{output}", uri=f"dataproducts://{path}/{output}", group="data-product")
+
+
+def build_dag(plan: Plan) -> DAG:
+    """The DAG of a product."""
+    product = plan.product
+    owner = product.owner
+    with DAG(
+        dag_id=product.id,
+        description=product.description.strip().splitlines()[0],
+        schedule=_schedule(plan),
+        start_date=START,
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=True if product.status == "draft" else None,
+        tags=sorted({"data-product", f"domain:{product.domain}", *_tier(product.tier), *product.tags}),
+        owner_links={owner.team: f"mailto:{owner.email}"} if owner.email else {},
+        doc_md=product_markdown(plan),
+        default_args=_task_arguments(plan),
+    ) as dag:
+        groups = []
+        for stage, steps in plan.stages:
+            with TaskGroup(stage) as group:
+                for step in steps:
+                    _task(plan, stage, step)
+            groups.append(group)
+        record = RecordOperator(task_id=RECORD, plan=plan, outlets=[product_asset(product.id)])
+        for before, after in zip(groups, [*groups[1:], record], strict=True):
+            before >> after
+    return dag
+
+
+def _task(plan: Plan, stage: Stage, step: Step) -> None:
+    extra: dict[str, Any] = {}
+    if stage == "publish":
+        extra["outlets"] = [product_asset(plan.product.id, step.name)]
+    elif stage == "transform":
+        extra["doc_md"] = f"```sql\n{sql}\n```" if (sql := getattr(step, "sql", None)) else f"`{getattr(step, 'function', '')}`"
+    _OPERATORS[stage](task_id=task_id(stage, step).partition(".")[2], plan=plan, step=step, **extra)
+
+
+def _schedule(plan: Plan) -> Any:
+    if plan.schedule.products:
+        return [product_asset(each.product, each.output) for each in plan.schedule.products]
+    return plan.schedule.cron
+
+
+def _tier(tier: str | None) -> list[str]:
+    return [f"tier:{tier}"] if tier else []
+
+
+def _task_arguments(plan: Plan) -> dict[str, Any]:
+    execution = plan.product.execution
+    arguments: dict[str, Any] = {
+        "owner": plan.product.owner.team,
+        "retries": execution.retries,
+        "retry_delay": execution.retry_delay,
+        "pool": execution.pool or conf.get(SECTION, "pool", fallback="default_pool"),
+    }
+    if execution.timeout is not None:
+        arguments["execution_timeout"] = execution.timeout
+    return arguments
+
+

@@ -1,0 +1,67 @@
+"""What the engine needs to know of an Airflow connection, without knowing Airflow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote, urlencode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+POSTGRES_TYPES = frozenset({"postgres", "postgresql", "redshift"})
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionInfo:
+    """An Airflow connection's fields. The password never shows in ``repr``."""
+
+    id: str
+    type: str
+    host: str | None = None
+    port: int | None = None
+    login: str | None = None
+    password: str | None = field(default=None, repr=False)
+    schema: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_postgres(self) -> bool:
+        """Whether it speaks PostgreSQL's protocol."""
+        return self.type in POSTGRES_TYPES
+
+    def postgres_uri(self) -> str:
+        """The connection as libpq URI (PostgreSQL manual, 32.1.1.2). A host that is a path is a Unix socket's folder."""
+        login = quote(self.login or "", safe="")
+        secret = f":{quote(self.password, safe='')}" if self.password else ""
+        options = {key: str(value) for key, value in self.extra.items() if key in _LIBPQ}
+        host = self.host or "localhost"
+        if host.startswith("/"):
+            options["host"], host = host, ""
+        port = f":{self.port}" if self.port else ""
+        at = f"{login}{secret}@" if login else ""
+        query = f"?{urlencode(options)}" if options else ""
+        return f"postgresql://{at}{host}{port}/{quote(self.schema or '', safe='')}{query}"
+
+
+_LIBPQ = frozenset({"sslmode", "sslcert", "sslkey", "sslrootcert", "options", "connect_timeout", "application_name"})
+
+
+class Connections(Protocol):
+    """Where connections come from: Airflow in production."""
+
+    def get(self, connection_id: str) -> ConnectionInfo:
+        """The connection of that id.
+
+        Raises:
+            ConfigurationError: there is none; the message names it and says how to make one.
+        """
+        ...
+
+    def dbapi(self, connection_id: str) -> Any:
+        """An open DB-API connection, made by the connection type's own Airflow hook.
+
+        Raises:
+            ConfigurationError: there is no such connection, or its type is no SQL database.
+        """
+        ...

@@ -1,0 +1,140 @@
+"""From a product.yaml on disk to a :class:`Product`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from airflow_dataproducts.exceptions import Finding, ManifestError
+from airflow_dataproducts.manifest.defaults import default_root, defaults_files, load_defaults, merge, origin
+from airflow_dataproducts.manifest.messages import to_findings
+from airflow_dataproducts.manifest.nodes import Document, Loc, field_name, locate
+from airflow_dataproducts.manifest.product import Product
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MANIFEST_NAMES = ("product.yaml", "product.yml")
+MANIFEST_SUFFIXES = (".product.yaml", ".product.yml")
+
+_FUNCTION = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+_ENVIRONMENT = re.compile(r"\$\{[^}]*\}|\{\{.*?\}\}")
+_URL_LOGIN = re.compile(r"://[^/\s]*:[^/\s]*@")
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a file's name makes it a manifest: ``product.yaml``, ``product.yml`` or ``<any>.product.yaml``."""
+    return path.name in MANIFEST_NAMES or path.name.endswith(MANIFEST_SUFFIXES)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A product and the files it was read from.
+
+    Attributes:
+        product: what they say.
+        documents: the defaults, farthest first, and the manifest last.
+    """
+
+    product: Product
+    documents: tuple[Document, ...]
+
+    @property
+    def path(self) -> Path:
+        """The manifest's file."""
+        return self.documents[-1].path
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file whose change changes the product: manifest, defaults and SQL files."""
+        return (*(document.path for document in self.documents), *(file for _, file in _sql_files(self)))
+
+    def origin(self, loc: Loc) -> Path:
+        """The file a value comes from."""
+        return origin(list(self.documents), loc).path
+
+    def finding(self, loc: Loc, message: str, severity: str = "error") -> Finding:
+        """A finding about one field, at its place."""
+        document = origin(list(self.documents), loc)
+        mark = locate(document.node, loc).start_mark
+        return Finding(str(document.path), mark.line + 1, mark.column + 1, field_name(loc), message, severity)
+
+    def sql_file(self, transform: str) -> Path | None:
+        """The file that ``transform`` names, beside the manifest; None for inline SQL and functions."""
+        text = transform.strip()
+        return self.path.parent / text if text.endswith(".sql") and "\n" not in text and " " not in text else None
+
+
+def load_manifest(path: Path, root: Path | None = None) -> Manifest:
+    """Read a manifest with the defaults of its folders.
+
+    Args:
+        path: the product.yaml.
+        root: the folder at which the search for defaults ends; found by :func:`default_root` where None.
+
+    Raises:
+        ManifestError: with every finding of the file.
+    """
+    document = Document(path)
+    documents = [*(load_defaults(file) for file in defaults_files(path, root or default_root(path))), document]
+    merged: dict[str, Any] = {}
+    for each in documents:
+        merged = merge(merged, each.data)
+    findings = [
+        finding for each in documents for loc, text in _texts(each.data, ()) for finding in _text_findings(each, loc, text)
+    ]
+    try:
+        product = Product.model_validate(merged)
+    except ValidationError as error:
+        raise ManifestError([*findings, *to_findings(error.errors(), documents, Product)]) from None
+    manifest = Manifest(product, tuple(documents))
+    findings += _missing_files(manifest)
+    if findings:
+        raise ManifestError(findings)
+    return manifest
+
+
+def is_function(transform: str) -> bool:
+    """Whether a transform is written as ``package.module:function``."""
+    return bool(_FUNCTION.match(transform.strip()))
+
+
+def _sql_files(manifest: Manifest) -> Iterator[tuple[str, Path]]:
+    for name, output in manifest.product.outputs.items():
+        file = manifest.sql_file(output.transform) if output.transform else None
+        if file is not None:
+            yield name, file
+
+
+def _missing_files(manifest: Manifest) -> list[Finding]:
+    return [
+        manifest.finding(("outputs", name, "transform"), f"the SQL file {file} does not exist; write it or mend the path")
+        for name, file in _sql_files(manifest)
+        if not file.is_file()
+    ]
+
+
+def _texts(value: Any, loc: Loc) -> Iterator[tuple[Loc, str]]:
+    if isinstance(value, str):
+        if "{" in value or "://" in value:
+            yield loc, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts(item, (*loc, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _texts(item, (*loc, index))
+
+
+def _text_findings(document: Document, loc: Loc, text: str) -> Iterator[Finding]:
+    mark = locate(document.node, loc).start_mark
+    place = (str(document.path), mark.line + 1, mark.column + 1, field_name(loc))
+    free_text = loc[-1] in {"pattern", "description", "sql", "query", "transform"}
+    if not free_text and _ENVIRONMENT.search(text):
+        yield Finding(*place, "variables and templates are not expanded; secrets belong in an Airflow connection")
+    if _URL_LOGIN.search(text):
+        yield Finding(*place, "holds a login; put it in an Airflow connection and name that")

@@ -1,0 +1,77 @@
+"""What the step operators share: the run they work in, and how errors become task states."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from airflow_dataproducts.exceptions import DataProductsError
+from airflow_dataproducts.plan import task_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from airflow.sdk import Context
+
+    from airflow_dataproducts.plan import Plan, Stage, Step
+    from airflow_dataproducts.runtime import Run
+
+_Result = TypeVar("_Result")
+
+log = logging.getLogger("airflow_dataproducts")
+
+
+class DataProductOperator(BaseOperator):
+    """A task of a product's run.
+
+    Args:
+        plan: the product's plan, which says where the references of the steps before come from.
+    """
+
+    ui_color = "#e8f4ff"
+
+    def __init__(self, *, plan: Plan, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
+
+    def within_run(self, context: Context, work: Callable[[Run], _Result]) -> _Result:
+        """Do the work in the run this task belongs to.
+
+        Errors go to the catalog and become Airflow's: a mistake that trying again cannot mend fails the task at once,
+        anything else leaves it to its retries.
+        """
+        from airflow_dataproducts import runtime
+        from airflow_dataproducts.environment import AirflowConnections, site_catalog, site_settings
+
+        settings = site_settings()
+        catalog = site_catalog(settings)
+        run = runtime.Run(self.plan, str(context["run_id"]), settings, AirflowConnections(), catalog)
+        try:
+            return work(run)
+        except DataProductsError as error:
+            self._note(run, error)
+            log.error("%s", error)  # noqa: TRY400 - the message is made for its reader, a traceback is not
+            kind = AirflowFailException if isinstance(error, ValueError) else AirflowException
+            raise kind(str(error)) from None
+        except Exception as error:
+            # A defect, ours or a library's: the traceback is wanted, but it may quote data, so the catalog gets the kind.
+            self._note(run, DataProductsError(f"unexpected {type(error).__name__}, see the task's log"))
+            raise
+        finally:
+            catalog.close()
+
+    def references(self, context: Context, stage: Stage, steps: Sequence[Step]) -> dict[str, Any]:
+        """What the tasks of a stage returned, by step."""
+        pull = context["ti"].xcom_pull
+        return {step.name: pull(task_ids=task_id(stage, step)) for step in steps}
+
+    def _note(self, run: Run, error: DataProductsError) -> None:
+        from airflow_dataproducts import runtime
+
+        try:
+            runtime.failed(run, self.task_id, error)
+        except DataProductsError as second:
+            log.warning("the failure is not in the catalog: %s", second)

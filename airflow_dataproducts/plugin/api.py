@@ -1,0 +1,96 @@
+"""``/dataproducts/api/v1``: the catalog, for those who may read a product's DAG."""
+
+# No `from __future__ import annotations`: FastAPI reads the handlers' annotations as they stand.
+
+from typing import Annotated, Any
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_authenticated
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query
+
+from airflow_dataproducts.catalog import tables
+from airflow_dataproducts.catalog.store import Catalog
+from airflow_dataproducts.environment import site_catalog, site_settings
+from airflow_dataproducts.exceptions import CatalogError
+
+router = APIRouter(prefix="/api/v1")
+
+Limit = Annotated[int, Query(ge=1, le=1000)]
+_HIDDEN = {"manifest_path"}
+
+
+def _catalog() -> Catalog:
+    return site_catalog(site_settings())
+
+
+CatalogDep = Annotated[Catalog, Depends(_catalog)]
+
+
+def _readable(user: GetUserDep) -> set[str]:
+    """The products whose DAGs the user may see."""
+    return set(get_auth_manager().get_authorized_dag_ids(user=user, method="GET"))
+
+
+ReadableDep = Annotated[set[str], Depends(_readable)]
+
+
+def _product_or_404(product_id: str, readable: ReadableDep) -> str:
+    if product_id not in readable:
+        raise HTTPException(404, f"there is no product {product_id}")
+    return product_id
+
+
+ProductDep = Annotated[str, Depends(_product_or_404)]
+AUTHENTICATED = [Depends(requires_authenticated())]
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in _HIDDEN}
+
+
+@router.get("/health")
+def health(catalog: CatalogDep) -> dict[str, str]:
+    """Whether the catalog answers; open to probes, so it says nothing else."""
+    try:
+        catalog.rows(tables.products, limit=1)
+    except CatalogError:
+        raise HTTPException(503, "the catalog cannot be reached") from None
+    return {"status": "healthy"}
+
+
+@router.get("/products", dependencies=AUTHENTICATED)
+def products(catalog: CatalogDep, readable: ReadableDep) -> dict[str, Any]:
+    """Every product that has run and that the user may see."""
+    found = [_shown(row) for row in catalog.rows(tables.products, limit=10_000) if row["product_id"] in readable]
+    return {"products": sorted(found, key=lambda row: row["product_id"]), "total_entries": len(found)}
+
+
+@router.get("/products/{product_id}", dependencies=AUTHENTICATED)
+def product(product_id: ProductDep, catalog: CatalogDep) -> dict[str, Any]:
+    """One product with what it has published."""
+    found = catalog.rows(tables.products, product_id, limit=1)
+    if not found:
+        raise HTTPException(404, f"the product {product_id} has not run yet")
+    return {**_shown(found[0]), "outputs": catalog.current(product_id)}
+
+
+@router.get("/products/{product_id}/runs", dependencies=AUTHENTICATED)
+def runs(product_id: ProductDep, catalog: CatalogDep, limit: Limit = 100) -> dict[str, Any]:
+    """A product's runs, newest first."""
+    found = catalog.rows(tables.runs, product_id, limit)
+    return {"runs": found, "total_entries": len(found)}
+
+
+@router.get("/products/{product_id}/quality", dependencies=AUTHENTICATED)
+def quality(product_id: ProductDep, catalog: CatalogDep, limit: Limit = 100) -> dict[str, Any]:
+    """A product's validations, newest first, each with its checks and Great Expectations' own results."""
+    found = catalog.rows(tables.validations, product_id, limit)
+    return {"validations": found, "total_entries": len(found)}
+
+
+def build_api() -> FastAPI:
+    """The application, with Airflow's auth manager where Airflow's dependencies look for it."""
+    app = FastAPI(title="Data products", docs_url=None, redoc_url=None)
+    app.state.auth_manager = get_auth_manager()
+    app.include_router(router)
+    return app
