@@ -75,7 +75,9 @@ def _task(plan: Plan, stage: Stage, step: Step) -> None:
     if stage == "publish":
         extra["outlets"] = [product_asset(plan.product.id, step.name)]
     elif stage == "transform":
-        extra["doc_md"] = f"```sql\n{sql}\n```" if (sql := getattr(step, "sql", None)) else f"`{getattr(step, 'function', '')}`"
+        extra["doc_md"] = (
+            f"```sql\n{sql}\n```" if (sql := getattr(step, "sql", None)) else f"`{getattr(step, 'function', '')}`"
+        )
     _OPERATORS[stage](task_id=task_id(stage, step).partition(".")[2], plan=plan, step=step, **extra)
 
 
@@ -100,5 +102,3 @@ def _task_arguments(plan: Plan) -> dict[str, Any]:
     if execution.timeout is not None:
         arguments["execution_timeout"] = execution.timeout
     return arguments
-
-

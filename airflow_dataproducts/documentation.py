@@ -17,8 +17,7 @@ def product_markdown(plan: Plan) -> str:
     """The whole product: what it is, who owns it, what it promises, and each output's contract."""
     product = plan.product
     parts = [f"# {product.id} {product.version}", product.description.strip(), _facts(plan), _promises(product)]
-    for step in plan.validations:
-        parts.append(_output(step.name, step.output, step.checks))
+    parts += [_output(step.name, step.output, step.checks) for step in plan.validations]
     parts.append(_consumers(product))
     return "\n\n".join(part for part in parts if part)
 
@@ -60,7 +59,11 @@ def _output(name: str, output: Output, checks: tuple[Check, ...]) -> str:
     publish = output.publish
     target = getattr(publish, "table", None) or getattr(publish, "location", None) or "the site's storage"
     columns = [
-        (f"`{column.name}`", f"`{column.type}`", column.description + (f" (personal data: {column.pii})" if column.pii else ""))
+        (
+            f"`{column.name}`",
+            f"`{column.type}`",
+            column.description + (f" (personal data: {column.pii})" if column.pii else ""),
+        )
         for column in output.contract.columns
     ]
     rules = [(check.name, str(check.severity), check.on_violation, _cell(check.description)) for check in checks]

@@ -50,12 +50,14 @@ class AirflowConnections:
         found = _connection(connection_id)
         try:
             hook = found.get_hook()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a hook may fail to load for any reason; the user needs to know which
             raise ConfigurationError(
                 f"connection {connection_id} is of type {found.conn_type!r}, for which no hook is installed: {error}"
             ) from None
         if not hasattr(hook, "get_conn") or not hasattr(hook, "get_records"):
-            raise ConfigurationError(f"connection {connection_id} is of type {found.conn_type!r}, which is no SQL database")
+            raise ConfigurationError(
+                f"connection {connection_id} is of type {found.conn_type!r}, which is no SQL database"
+            )
         return hook.get_conn()
 
 
@@ -92,7 +94,13 @@ def site_catalog(settings: Settings) -> Catalog:
         socket = {"host": info.host} if info.host and info.host.startswith("/") else {}
         return Catalog(
             sa.URL.create(
-                "postgresql+psycopg", info.login, info.password, None if socket else info.host, info.port, info.schema, socket
+                "postgresql+psycopg",
+                info.login,
+                info.password,
+                None if socket else info.host,
+                info.port,
+                info.schema,
+                socket,
             )
         )
     if info.type == "sqlite":

@@ -8,20 +8,26 @@ from airflow_dataproducts import __version__
 
 _OPTIONS: dict[str, tuple[str, str | None, str]] = {
     "staging": (
-        "Folder or URI (s3://...) for data between tasks. On more than one machine every worker must reach it. "
-        "Left out: $AIRFLOW_HOME/dataproducts/staging.",
+        (
+            "Folder or URI (s3://...) for data between tasks. On more than one machine every worker must reach it. "
+            "Left out: $AIRFLOW_HOME/dataproducts/staging."
+        ),
         None,
         "s3://company-airflow/staging",
     ),
     "storage": (
-        "Folder or URI under which outputs with a relative or no location are published. "
-        "Left out: $AIRFLOW_HOME/dataproducts/data.",
+        (
+            "Folder or URI under which outputs with a relative or no location are published. "
+            "Left out: $AIRFLOW_HOME/dataproducts/data."
+        ),
         None,
         "s3://data-products",
     ),
     "catalog": (
-        "Folder of the SQLite catalog, used when there is no Airflow connection dataproducts_catalog. "
-        "Left out: $AIRFLOW_HOME/dataproducts.",
+        (
+            "Folder of the SQLite catalog, used when there is no Airflow connection dataproducts_catalog. "
+            "Left out: $AIRFLOW_HOME/dataproducts."
+        ),
         None,
         "/var/lib/airflow/dataproducts",
     ),

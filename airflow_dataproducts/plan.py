@@ -6,7 +6,6 @@ The DAG, ``dataproducts run`` and ``dataproducts plan`` are readings of the same
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from airflow_dataproducts.contract.checks import compile_contract
@@ -15,6 +14,8 @@ from airflow_dataproducts.manifest.load import is_function, load_manifest
 from airflow_dataproducts.manifest.product import MANUAL
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow_dataproducts.contract.checks import Check
     from airflow_dataproducts.manifest.inputs import Input
     from airflow_dataproducts.manifest.load import Manifest
@@ -141,7 +142,8 @@ def build_plan(manifest: Manifest) -> Plan:
         ),
         transforms=tuple(_transform(manifest, name, output) for name, output in product.outputs.items()),
         validations=tuple(
-            ValidateStep(name, output, compile_contract(output.contract, name)) for name, output in product.outputs.items()
+            ValidateStep(name, output, compile_contract(output.contract, name))
+            for name, output in product.outputs.items()
         ),
         publications=tuple(PublishStep(name, output) for name, output in product.outputs.items()),
     )

@@ -111,7 +111,9 @@ def transform(run: Run, step: TransformStep, inputs: Mapping[str, Reference]) ->
     return staged.to_dict()
 
 
-def validate(run: Run, step: ValidateStep, inputs: Mapping[str, Reference], outputs: Mapping[str, Reference]) -> Reference:
+def validate(
+    run: Run, step: ValidateStep, inputs: Mapping[str, Reference], outputs: Mapping[str, Reference]
+) -> Reference:
     """Check an output against its contract.
 
     Args:
@@ -300,6 +302,3 @@ def _publish_quarantine(run: Run, step: PublishStep, reference: Reference) -> No
     connection = getattr(step.output.publish, "connection", None) if step.output.publish.to != "postgres" else None
     place = open_place(where, run.connections.get(connection) if connection else None).beside(".quarantine")
     staging.write(place / run.staging.path.rpartition("/")[2], Stream(data.schema, iter(data.to_batches())))
-
-
-

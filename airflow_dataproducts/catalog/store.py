@@ -72,7 +72,13 @@ class Catalog:
         manifest = product.model_dump(mode="json", by_alias=True, exclude_none=True)
         first = {"product_id": product.id, "version": product.version, "manifest": manifest, "first_seen_at": now}
         key = RunKey(product.id, run_id)
-        state = {"version": product.version, "state": "running", "failed_task": None, "error": None, "finished_at": None}
+        state = {
+            "version": product.version,
+            "state": "running",
+            "failed_task": None,
+            "error": None,
+            "finished_at": None,
+        }
         with self._transaction() as connection:
             _upsert(connection, tables.products, described)
             _insert_if_new(connection, tables.product_versions, first)

@@ -23,7 +23,8 @@ class Format(StrEnum):
 FormatOption = Annotated[Format, typer.Option("--format", help="text for people, json for programs.")]
 ManifestArgument = Annotated[Path, typer.Argument(help="A product.yaml, or the folder that holds it.")]
 RootOption = Annotated[
-    Path | None, typer.Option(help="Where the search for _defaults.yaml ends; found by the project's top where left out.")
+    Path | None,
+    typer.Option(help="Where the search for _defaults.yaml ends; found by the project's top where left out."),
 ]
 
 

@@ -19,9 +19,13 @@ if TYPE_CHECKING:
 
 
 def lint(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Manifests, or folders to search; this folder by default.")] = None,
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Manifests, or folders to search; this folder by default.")
+    ] = None,
     *,
-    connections: Annotated[bool, typer.Option("--connections", help="Look up the Airflow connections named, too.")] = False,
+    connections: Annotated[
+        bool, typer.Option("--connections", help="Look up the Airflow connections named, too.")
+    ] = False,
     output: FormatOption = Format.TEXT,
     root: RootOption = None,
 ) -> None:
@@ -32,7 +36,9 @@ def lint(
             manifests.append(load_manifest(file, root))
         except ManifestError as error:
             findings.extend(error.findings)
-    findings += _between(files, root)
+    findings += _between(
+        files, {*(root or default_root(file) for file in files), *(each for each in paths or [Path()] if each.is_dir())}
+    )
     if connections:
         findings += [finding for manifest in manifests for finding in _connections(manifest)]
     findings = sorted(set(findings))
@@ -61,11 +67,11 @@ def _files(paths: list[Path]) -> list[Path]:
     return files
 
 
-def _between(files: list[Path], root: Path | None) -> list[Finding]:
-    """What is wrong between the manifests of one project: ids used twice, cycles."""
+def _between(files: list[Path], folders: set[Path]) -> list[Finding]:
+    """What is wrong between the manifests of the same folders: ids used twice, cycles."""
     findings = []
     wanted = {file.resolve(): file for file in files}
-    for top in {(root or default_root(file)).resolve() for file in files}:
+    for top in {folder.resolve() for folder in folders}:
         for path, message in problems(index(top)).items():
             file = wanted.get((top / path).resolve())
             if file is not None:
@@ -78,7 +84,9 @@ def _connections(manifest: Manifest) -> Iterator[Finding]:
     from airflow_dataproducts.environment import AirflowConnections
 
     product, known = manifest.product, AirflowConnections()
-    named = [(("inputs", name, "connection"), getattr(each, "connection", None)) for name, each in product.inputs.items()]
+    named = [
+        (("inputs", name, "connection"), getattr(each, "connection", None)) for name, each in product.inputs.items()
+    ]
     named += [
         (("outputs", name, "publish", "connection"), getattr(each.publish, "connection", None))
         for name, each in product.outputs.items()

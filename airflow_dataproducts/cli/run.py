@@ -62,9 +62,7 @@ def _run_all(planned: Plan, identity: str, *, quiet: bool) -> Reference:
             for step in planned.validations
         }
         published = {
-            step.name: steps.do(
-                task_id("publish", step), lambda s=step: runtime.publish(current, s, validated[s.name])
-            )
+            step.name: steps.do(task_id("publish", step), lambda s=step: runtime.publish(current, s, validated[s.name]))
             for step in planned.publications
         }
         return steps.do(RECORD, lambda: runtime.record(current, inputs, published))

@@ -1,0 +1,1 @@
+"""What a contract means, apart from any engine."""

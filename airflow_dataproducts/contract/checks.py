@@ -144,7 +144,9 @@ def compile_contract(contract: Contract, output: str) -> tuple[Check, ...]:
     if contract.primary_key:
         key = ", ".join(contract.primary_key)
         checks.append(
-            _check("primary_key", Unique(), Severity.CRITICAL, contract.primary_key, "uniqueness", f"{key} names one row")
+            _check(
+                "primary_key", Unique(), Severity.CRITICAL, contract.primary_key, "uniqueness", f"{key} names one row"
+            )
         )
     checks.extend(_rule_check(rule) for rule in contract.rules)
     if not any(isinstance(check.rule, RowCount) and check.rule.low is not None for check in checks):
@@ -176,7 +178,13 @@ def _column_rules(column: Column, contract: Contract, output: str) -> Iterator[_
     if column.pattern is not None:
         yield "pattern", Matches(column.pattern), Severity.HIGH, "validity", f"{name} matches {column.pattern}"
     if column.format is not None:
-        yield "format", Matches(FORMATS[column.format]), Severity.HIGH, "validity", f"{name} is a well-formed {column.format}"
+        yield (
+            "format",
+            Matches(FORMATS[column.format]),
+            Severity.HIGH,
+            "validity",
+            f"{name} is a well-formed {column.format}",
+        )
     if column.enum is not None:
         values = tuple(read_literal(column.type, value) for value in column.enum)
         shown = ", ".join(str(value) for value in column.enum)
@@ -212,8 +220,10 @@ def _between(column: str, output: str, low: Value | None, high: Value | None, *,
     """The bounds as a range, or as a query where a bound has more digits than the floats in GX's arguments can carry."""
     if all(_survives_float(bound) for bound in (low, high)):
         return Between(low, high, strict_low=strict, strict_high=strict)
-    signs = (("<=", ">=") if strict else ("<", ">"))
-    outside = [f'"{column}" {sign} {bound}' for sign, bound in zip(signs, (low, high), strict=True) if bound is not None]
+    signs = ("<=", ">=") if strict else ("<", ">")
+    outside = [
+        f'"{column}" {sign} {bound}' for sign, bound in zip(signs, (low, high), strict=True) if bound is not None
+    ]
     return Violations(f'SELECT count(*) FROM "{output}" WHERE {" OR ".join(outside)}')
 
 
@@ -241,7 +251,7 @@ def _rule_check(rule: ManifestRule) -> Check:
     return check if rule.on_violation is None else _with_consequence(check, rule.on_violation)
 
 
-def _check(  # noqa: PLR0913 - a check's own fields
+def _check(
     name: str, rule: Rule, severity: Severity, columns: tuple[str, ...], dimension: Dimension, text: str
 ) -> Check:
     consequence: Literal["fail", "warn"] = "fail" if severity in _FAILING else "warn"

@@ -39,7 +39,9 @@ def create_table(contract: Contract, table: str, *, loading: bool = False) -> st
     lines = []
     for column in contract.columns:
         key = column.name in contract.primary_key
-        strict = key or (column.required and column.on_violation != "warn" and column.severity in {None, "critical", "high"})
+        strict = key or (
+            column.required and column.on_violation != "warn" and column.severity in {None, "critical", "high"}
+        )
         kind = postgres_type(column.type)
         kind = "text" if loading and kind in _LOADED_AS_TEXT else kind
         lines.append(f"{quote(column.name)} {kind}{' NOT NULL' if strict else ''}")

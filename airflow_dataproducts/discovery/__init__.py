@@ -1,0 +1,1 @@
+"""How product.yaml reaches Airflow's DAG processor."""

@@ -33,7 +33,7 @@ class DataProductImporter(AbstractDagImporter[FileDagDefinition]):
         """Whether a file is a manifest."""
         return is_manifest(_path(definition))
 
-    def list_dag_definitions(self, bundle: Any, *, safe_mode: bool = True) -> Iterator[Any]:
+    def list_dag_definitions(self, bundle: Any, *, safe_mode: bool = True) -> Iterator[Any]:  # noqa: ARG002
         """The manifests of a bundle. ``safe_mode`` is Airflow's guess by content; here the name decides."""
         for definition in find_file_dag_definitions(bundle.path, [".yaml", ".yml"]):
             if self.can_handle(definition):

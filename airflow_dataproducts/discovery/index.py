@@ -62,9 +62,9 @@ def index(root: Path, memory: Path | None = None) -> list[Entry]:
     known = _recall(memory)
     entries = []
     for path in find_manifests(root):
-        relative = str(path.relative_to(root))
-        entry = known.get(relative)
-        entries.append(entry if entry and _unchanged(entry) else _read(path, root))
+        entry = known.get(str(path.relative_to(root)))
+        stamps = tuple(_stamp(file) for file in _files(path, root))
+        entries.append(entry if entry and entry.stamps == stamps else _read(path, root, stamps))
     if memory is not None and {entry.path: entry for entry in entries} != known:
         _remember(memory, entries)
     return entries
@@ -86,7 +86,9 @@ def problems(entries: Iterable[Entry]) -> dict[str, str]:
         cycle = _cycle(product_id, by_id)
         if cycle:
             for entry in same:
-                message = f"these products wait for each other: {' -> '.join(cycle)}; one of them must not read the next"
+                message = (
+                    f"these products wait for each other: {' -> '.join(cycle)}; one of them must not read the next"
+                )
                 found.setdefault(entry.path, message)
     return found
 
@@ -107,10 +109,13 @@ def _cycle(start: str, by_id: dict[str, list[Entry]]) -> list[str]:
     return []
 
 
-def _read(path: Path, root: Path) -> Entry:
-    files = [*defaults_files(path, root), path, *sorted(path.parent.glob("*.sql"))]
-    stamps = tuple(_stamp(file) for file in files)
-    digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:16]
+def _files(path: Path, root: Path) -> list[Path]:
+    """The files a manifest is made of: the defaults of its folders, itself, the SQL beside it."""
+    return [*defaults_files(path, root), path, *sorted(path.parent.glob("*.sql"))]
+
+
+def _read(path: Path, root: Path, stamps: tuple[tuple[str, int, int], ...]) -> Entry:
+    digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in _files(path, root))).hexdigest()[:16]
     product_id, upstream = None, ()
     try:
         data: dict[str, Any] = {}
@@ -120,7 +125,9 @@ def _read(path: Path, root: Path) -> Entry:
             product_id = f"{data['domain']}.{data['name']}"
         inputs = data.get("inputs")
         found = inputs.values() if isinstance(inputs, dict) else ()
-        upstream = tuple(sorted({str(each["product"]) for each in found if isinstance(each, dict) and "product" in each}))
+        upstream = tuple(
+            sorted({str(each["product"]) for each in found if isinstance(each, dict) and "product" in each})
+        )
     except ManifestError:
         upstream = ()  # its own import error says what is wrong with it
     return Entry(str(path.relative_to(root)), product_id, upstream, stamps, digest)
@@ -131,15 +138,6 @@ def _stamp(file: Path) -> tuple[str, int, int]:
     return str(file), stat.st_mtime_ns, stat.st_size
 
 
-def _unchanged(entry: Entry) -> bool:
-    manifest = Path(next(name for name, _, _ in entry.stamps if name.endswith(entry.path)))
-    try:
-        beside = {str(file) for file in manifest.parent.glob("*.sql")}
-        return all(_stamp(Path(stamp[0])) == stamp for stamp in entry.stamps) and beside <= {s[0] for s in entry.stamps}
-    except OSError:
-        return False
-
-
 def _recall(memory: Path | None) -> dict[str, Entry]:
     if memory is None:
         return {}
@@ -148,7 +146,7 @@ def _recall(memory: Path | None) -> dict[str, Entry]:
         if kept.get("format") != _FORMAT:
             return {}
         return {each["path"]: _entry(each) for each in kept["entries"]}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}  # missing or damaged: it is only a memory
 
 
@@ -162,5 +160,3 @@ def _remember(memory: Path, entries: list[Entry]) -> None:
     temporary = memory.with_name(f"{memory.name}.{os.getpid()}")
     temporary.write_text(json.dumps({"format": _FORMAT, "entries": [asdict(entry) for entry in entries]}))
     temporary.replace(memory)
-
-

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG
 
 SUFFIX = ".yaml.py"
-_TEMPLATE = '''\
+_TEMPLATE = """\
 # Made by airflow-dataproducts from {path} (sha256 {digest}); changes here are lost. An Airflow DAG file.
 from airflow_dataproducts.discovery.stub import load
 
 dag = load({root!r}, {path!r}, {problem!r})
-'''
+"""
 
 sources: dict[str, str] = {}
 """The manifest of each DAG loaded in this process, by DAG id; the policy shows it instead of the stub."""

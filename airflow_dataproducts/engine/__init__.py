@@ -1,0 +1,1 @@
+"""The data plane: reads, transforms, validates and publishes. Knows no Airflow."""

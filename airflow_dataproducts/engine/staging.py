@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,8 @@ from airflow_dataproducts.engine.storage import Place, is_full, open_place
 from airflow_dataproducts.exceptions import StagingError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pyarrow as pa
     import pyarrow.dataset as pads
 
@@ -110,7 +111,9 @@ def read(staged: Staged, connection: Any = None) -> pads.Dataset:
     try:
         return pads.dataset(place.path, filesystem=place.filesystem, format="parquet")
     except FileNotFoundError:
-        raise StagingError(f"the staged data {staged.uri} is gone; clear this run's extract tasks to make it again") from None
+        raise StagingError(
+            f"the staged data {staged.uri} is gone; clear this run's extract tasks to make it again"
+        ) from None
 
 
 class _errors:  # noqa: N801 - used as a context manager, like contextlib's

@@ -6,7 +6,7 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
 
 class Part(BaseModel):
@@ -32,7 +32,11 @@ def _severity(value: Any) -> Any:
     return _SEVERITY_ALIASES.get(value, value) if isinstance(value, str) else value
 
 
-SeverityName = Annotated[Severity, BeforeValidator(_severity)]
+SeverityName = Annotated[
+    Severity,
+    BeforeValidator(_severity),
+    WithJsonSchema({"type": "string", "enum": [*Severity, *_SEVERITY_ALIASES]}),
+]
 """A severity; ``error`` and ``warning`` are read as critical and low."""
 
 NAME_RULE = "a name starts with a lower-case letter and goes on with lower-case letters, digits, - and _"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
@@ -69,7 +69,7 @@ class Column(Part):
     """Most characters of a text."""
     multiple_of: int | float | None = Field(default=None, gt=0)
     """Every value is a multiple of this."""
-    pii: Annotated[Pii | None, BeforeValidator(_pii)] = None
+    pii: Annotated[Pii | None, BeforeValidator(_pii), WithJsonSchema({"enum": [*get_args(Pii), True, False]})] = None
     """Kind of personal data in the column; its values never reach logs, messages or the catalog."""
     mask: Literal["hash", "redact", "partial", "null"] | None = None
     """How the column shows itself to readers without the right to it."""

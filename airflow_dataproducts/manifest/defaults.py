@@ -7,11 +7,13 @@ else is replaced whole.
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.exceptions import Finding, ManifestError
 from airflow_dataproducts.manifest.nodes import Document, Loc, locate
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FILE_NAME = "_defaults.yaml"
 _OWN = ("name", "kind", "version", "changelog")
@@ -88,9 +90,9 @@ def origin(documents: list[Document], loc: Loc) -> Document:
 
 def _has(data: Any, loc: Loc) -> bool:
     for part in loc:
-        if isinstance(data, dict) and part in data:
-            data = data[part]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+        if (isinstance(data, dict) and part in data) or (
+            isinstance(data, list) and isinstance(part, int) and part < len(data)
+        ):
             data = data[part]
         else:
             return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
 from airflow_dataproducts.manifest.base import Part, ProductId, SqlName, Text
 from airflow_dataproducts.manifest.contract import ColumnType
@@ -33,10 +33,17 @@ class QueryInput(Part):
     """A column of the result that only grows; outputs that append or merge then read the new rows alone."""
 
 
+_TEXT_OR_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
 class FileOptions(Part):
     """How text files are to be read."""
 
-    null_values: Annotated[tuple[str, ...], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = ("",)
+    null_values: Annotated[tuple[str, ...], BeforeValidator(_listed), WithJsonSchema(_TEXT_OR_TEXTS)] = ("",)
     """Texts that mean NULL; an empty field where nothing is said."""
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     """The character between two fields."""
@@ -61,7 +68,7 @@ class FileInput(Part):
     """The Airflow connection (type aws) for object storage; left out, the machine's own credentials."""
     options: FileOptions = FileOptions()
     """How CSV is to be read."""
-    types: dict[SqlName, ColumnType] = {}
+    types: dict[SqlName, ColumnType] = Field(default_factory=dict)
     """Types of CSV columns; a column not named here arrives as text, exactly as written."""
 
 

@@ -85,7 +85,10 @@ def load_manifest(path: Path, root: Path | None = None) -> Manifest:
     for each in documents:
         merged = merge(merged, each.data)
     findings = [
-        finding for each in documents for loc, text in _texts(each.data, ()) for finding in _text_findings(each, loc, text)
+        finding
+        for each in documents
+        for loc, text in _texts(each.data, ())
+        for finding in _text_findings(each, loc, text)
     ]
     try:
         product = Product.model_validate(merged)
@@ -112,7 +115,9 @@ def _sql_files(manifest: Manifest) -> Iterator[tuple[str, Path]]:
 
 def _missing_files(manifest: Manifest) -> list[Finding]:
     return [
-        manifest.finding(("outputs", name, "transform"), f"the SQL file {file} does not exist; write it or mend the path")
+        manifest.finding(
+            ("outputs", name, "transform"), f"the SQL file {file} does not exist; write it or mend the path"
+        )
         for name, file in _sql_files(manifest)
         if not file.is_file()
     ]

@@ -30,7 +30,7 @@ _MOST = 60
 
 def to_findings(errors: Iterable[ErrorDetails], documents: list[Document], model: type[BaseModel]) -> list[Finding]:
     """Every error of a validation as findings that name the file the value stands in."""
-    return [_finding(documents, loc, text) for error in errors for loc, text in _explain(error, documents, model)]
+    return [_finding(documents, loc, text) for error in errors for loc, text in _explain(error, model)]
 
 
 def _finding(documents: list[Document], loc: Loc, text: str) -> Finding:
@@ -45,7 +45,7 @@ def _untagged(loc: Loc) -> Loc:
     return tuple(part for part in loc if not (isinstance(part, str) and part.startswith("<")))
 
 
-def _explain(error: ErrorDetails, documents: list[Document], model: type[BaseModel]) -> Iterator[tuple[Loc, str]]:
+def _explain(error: ErrorDetails, model: type[BaseModel]) -> Iterator[tuple[Loc, str]]:
     loc, kind, found, ctx = error["loc"], error["type"], error["input"], error.get("ctx", {})
     if kind == "problems":
         for place, text in ctx["problems"]:
@@ -61,7 +61,7 @@ def _explain(error: ErrorDetails, documents: list[Document], model: type[BaseMod
         yield loc, _missing(model, loc)
     elif kind == "value_error":
         text = str(ctx["error"])
-        yield loc, _redact(loc, text)
+        yield loc, _redact(text)
     elif kind in {"literal_error", "enum"}:
         yield loc, _not_one_of(loc, found, str(ctx["expected"]))
     else:
@@ -134,7 +134,7 @@ def _show(value: Any, loc: Loc = ()) -> str:
     return text if len(text) <= _MOST else text[: _MOST - 3] + "..."
 
 
-def _redact(loc: Loc, text: str) -> str:
+def _redact(text: str) -> str:
     return _URL_LOGIN.sub("://***@", text) if _URL_LOGIN.search(text) else text
 
 
@@ -147,11 +147,11 @@ def _model_at(model: type[BaseModel], loc: Loc) -> type[BaseModel] | None:
     """The model that reads the mapping at ``loc``."""
     annotation: Any = model
     for part in loc:
-        annotation = _step(annotation, part)
-    return next(_models(annotation), None)
+        annotation = step_into(annotation, part)
+    return next(models_of(annotation), None)
 
 
-def _step(annotation: Any, part: str | int) -> Any:
+def step_into(annotation: Any, part: str | int) -> Any:
     """What ``part`` of a value of ``annotation`` is annotated with; the tag of a union's member leads to the member."""
     tagged = _tagged(annotation, part)
     if tagged is not None:
@@ -191,7 +191,8 @@ def _members(annotation: Any, *, peel: bool = True) -> Iterator[Any]:
         yield annotation
 
 
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+def models_of(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models among the members of an annotation."""
     for candidate in _members(annotation):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             yield candidate

@@ -6,7 +6,6 @@ when something is wrong with it, so that a good manifest pays nothing for exact 
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -15,6 +14,7 @@ from airflow_dataproducts.exceptions import Finding, ManifestError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 Loc = tuple[str | int, ...]
 
@@ -51,6 +51,7 @@ class Document:
             return self._scalar(node, loc)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*loc, index)) for index, item in enumerate(node.value)]
+        assert isinstance(node, yaml.MappingNode)  # noqa: S101 - YAML has no fourth kind of node
         return self._mapping(node, loc)
 
     def _scalar(self, node: yaml.ScalarNode, loc: Loc) -> Any:
@@ -102,7 +103,7 @@ def _compose(path: Path) -> tuple[yaml.CSafeLoader, yaml.MappingNode]:
     except yaml.YAMLError as error:
         raise ManifestError([Finding(str(path), 0, 0, "", f"this is not valid YAML: {error}")]) from None
     if not isinstance(node, yaml.MappingNode):
-        found = "nothing" if node is None else f"a {node.id}"
+        found = "nothing" if node is None else f"a {getattr(node, 'id', 'value')}"
         message = f"found {found}; a manifest is a mapping that starts with 'apiVersion: dataproducts/v1'"
         raise ManifestError([Finding(str(path), 1, 1, "", message)])
     return loader, node

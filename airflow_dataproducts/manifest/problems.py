@@ -105,7 +105,10 @@ def output_problems(output: Output) -> Iterator[Problem]:
     names = [column.name for column in output.contract.columns]
     for index, name in enumerate(getattr(output.publish, "partition_by", ())):
         if name not in names:
-            yield ("publish", "partition_by", index), f"found {name!r}, which is no column (allowed: {', '.join(names)})"
+            yield (
+                ("publish", "partition_by", index),
+                f"found {name!r}, which is no column (allowed: {', '.join(names)})",
+            )
     if output.publish.mode == "merge" and not output.contract.primary_key:
         yield ("publish", "mode"), "found 'merge', which needs contract.primary_key to know a row again"
     if output.engine != "duckdb":

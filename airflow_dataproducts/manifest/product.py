@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from airflow_dataproducts.manifest.base import Name, Part, ProductId, SqlName, Text
+from airflow_dataproducts.manifest.base import Name, Part, SqlName, Text
 from airflow_dataproducts.manifest.inputs import Input, ProductInput
 from airflow_dataproducts.manifest.outputs import Output
 from airflow_dataproducts.manifest.problems import report
@@ -214,7 +214,10 @@ def _product_problems(product: Product) -> Iterator[Problem]:
         for position, used in enumerate(consumer.uses):
             if used not in columns:
                 allowed = ", ".join(sorted(columns))
-                yield ("consumers", index, "uses", position), f"found {used!r}, which no output has (allowed: {allowed})"
+                yield (
+                    ("consumers", index, "uses", position),
+                    f"found {used!r}, which no output has (allowed: {allowed})",
+                )
 
 
 def _sla_problems(product: Product) -> Iterator[Problem]:
@@ -226,7 +229,10 @@ def _sla_problems(product: Product) -> Iterator[Problem]:
         return
     name = freshness.output or next(iter(product.outputs))
     if name not in product.outputs:
-        yield ("sla", "freshness", "output"), f"found {name!r}, which is no output (allowed: {', '.join(product.outputs)})"
+        yield (
+            ("sla", "freshness", "output"),
+            f"found {name!r}, which is no output (allowed: {', '.join(product.outputs)})",
+        )
 
 
 _PRESETS = ("@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly", MANUAL)

@@ -15,4 +15,9 @@ def json_schema() -> dict[str, Any]:
     found.pop("required", None)
     schedule = found["properties"]["schedule"]
     schedule["examples"] = ["0 2 * * *", "@daily", "manual"]
-    return {"$schema": DRAFT, **found, "title": "product.yaml of airflow-dataproducts", "required": ["apiVersion", "kind", "name"]}
+    return {
+        "$schema": DRAFT,
+        **found,
+        "title": "product.yaml of airflow-dataproducts",
+        "required": ["apiVersion", "kind", "name"],
+    }

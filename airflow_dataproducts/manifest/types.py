@@ -117,7 +117,9 @@ class _Parser:
 
     def _decimal(self) -> DataType:
         if self._peek() != "(":
-            raise ValueError(f"found {self._text!r}; write the digits in all and after the point, such as decimal(12,2)")
+            raise ValueError(
+                f"found {self._text!r}; write the digits in all and after the point, such as decimal(12,2)"
+            )
         numbers = self._numbers(most=2)
         precision, scale = (*numbers, 0)[:2]
         if not (1 <= precision <= _MAX_PRECISION and scale <= precision):

@@ -30,17 +30,25 @@ def parse_duration(value: Any) -> timedelta:
     unit = match.group(2).lower() if match else ""
     seconds = _SECONDS.get(unit) or _SECONDS.get(unit.removesuffix("s"))
     if match is None or seconds is None:
-        raise ValueError(f"found {value!r}; a duration is a number and a unit (s, m, h, d, w, months, years), such as 4h")
+        raise ValueError(
+            f"found {value!r}; a duration is a number and a unit (s, m, h, d, w, months, years), such as 4h"
+        )
     return timedelta(seconds=float(match.group(1)) * seconds)
 
 
 def format_duration(value: timedelta) -> str:
     """The shortest spelling ``parse_duration`` reads back: ``4h``, ``90m``, ``7 years``."""
     seconds = int(value.total_seconds())
-    for unit, size in ((" years", _SECONDS["year"]), (" months", _SECONDS["month"]), ("d", 86400), ("h", 3600), ("m", 60)):
+    for unit, size in (
+        (" years", _SECONDS["year"]),
+        (" months", _SECONDS["month"]),
+        ("d", 86400),
+        ("h", 3600),
+        ("m", 60),
+    ):
         if seconds and seconds % size == 0:
             return f"{seconds // size}{unit}"
-    return f"{value.total_seconds():g}s"
+    return f"{value.total_seconds():f}".rstrip("0").rstrip(".") + "s"
 
 
 def parse_share(value: Any) -> Decimal:

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 
     from airflow_dataproducts.plan import ExtractStep, PublishStep, TransformStep, ValidateStep
 
-__all__ = ["DataProductOperator", "ExtractOperator", "PublishOperator", "RecordOperator", "TransformOperator", "ValidateOperator"]
+__all__ = [
+    "DataProductOperator",
+    "ExtractOperator",
+    "PublishOperator",
+    "RecordOperator",
+    "TransformOperator",
+    "ValidateOperator",
+]
 
 
 class ExtractOperator(DataProductOperator):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from airflow_dataproducts.manifest.inputs import FileInput, ProductInput, QueryI
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from airflow_dataproducts.engine.connections import Connections
     from airflow_dataproducts.engine.staging import Stream

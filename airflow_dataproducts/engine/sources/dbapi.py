@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_dataproducts.contract.ddl import quote
 from airflow_dataproducts.engine.sources import sql
 from airflow_dataproducts.engine.staging import Stream
-from airflow_dataproducts.exceptions import DataProductsError, SourceChangedError, SourceError
+from airflow_dataproducts.exceptions import SourceChangedError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ def open_query(name: str, source: TableInput | QueryInput, reading: Reading) -> 
         try:
             cursor.execute(f"SELECT * FROM {sql.relation(source)}{condition}")
             first = cursor.fetchmany(ROWS)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - every driver has errors of its own
             if type(error).__name__ in _USERS_MISTAKE:
                 raise SourceChangedError(f"{place}: {_line(error)}") from None
             raise SourceError(f"{place}: {_line(error)}") from None
@@ -74,17 +74,13 @@ def _type(values: list[Any]) -> pa.DataType:
     return plain.get(kinds.pop(), pa.string()) if len(kinds) == 1 else pa.string()
 
 
-def _batches(
-    place: str, cursor: Any, schema: pa.Schema, first: Sequence[Sequence[Any]]
-) -> Iterator[pa.RecordBatch]:
+def _batches(place: str, cursor: Any, schema: pa.Schema, first: Sequence[Sequence[Any]]) -> Iterator[pa.RecordBatch]:
     rows = first
     while rows:
         yield _batch(place, schema, rows)
         try:
             rows = cursor.fetchmany(ROWS)
-        except DataProductsError:
-            raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - every driver has errors of its own
             raise SourceError(f"{place}: broke off: {_line(error)}") from None
 
 

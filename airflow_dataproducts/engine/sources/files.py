@@ -41,7 +41,9 @@ def open_files(name: str, source: FileInput, reading: Reading) -> Iterator[Strea
     files = _find(name, place)
     kind = source.format or _ENDINGS.get(Path(re.sub(r"\.(gz|zst)$", "", files[0])).suffix.lower())
     if kind is None:
-        raise SourceChangedError(f"input {name}: the ending of {files[0]} tells no format; say format: parquet, csv or json")
+        raise SourceChangedError(
+            f"input {name}: the ending of {files[0]} tells no format; say format: parquet, csv or json"
+        )
     if kind == "parquet":
         yield _parquet(name, place, files)
         return
@@ -55,7 +57,9 @@ def open_files(name: str, source: FileInput, reading: Reading) -> Iterator[Strea
             columns = relation.columns
         missing = [column for column in source.types if column not in columns]
         if missing and kind == "csv":
-            raise SourceChangedError(f"input {name}: {place.uri} has no column {missing[0]} (it has {', '.join(columns)})")
+            raise SourceChangedError(
+                f"input {name}: {place.uri} has no column {missing[0]} (it has {', '.join(columns)})"
+            )
         with _errors(name, place):
             stream = duck.stream(relation)
         yield Stream(stream.schema, _guarded(name, place, stream))

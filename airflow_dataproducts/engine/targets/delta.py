@@ -42,7 +42,9 @@ class DeltaTarget:
             self._commit(request)
         except (DeltaError, OSError) as error:
             line = str(error).strip().splitlines()[0]
-            raise PublishError(f"output {request.name}: the Delta table {self._place.uri} was not changed: {line}") from None
+            raise PublishError(
+                f"output {request.name}: the Delta table {self._place.uri} was not changed: {line}"
+            ) from None
         table = _open(self._place)
         assert table is not None  # noqa: S101 - it has just been written
         return self._publication(table)

@@ -194,7 +194,10 @@ def open_dataset(place: Place) -> pads.Dataset:
     folder = place.beside(".versions") / name
     kinds = _read_json(folder).get("partition_types", {})
     return pads.dataset(
-        folder.path, filesystem=folder.filesystem, format="parquet", partitioning=_partitioning_of(kinds) if kinds else None
+        folder.path,
+        filesystem=folder.filesystem,
+        format="parquet",
+        partitioning=_partitioning_of(kinds) if kinds else None,
     )
 
 
@@ -257,7 +260,9 @@ class LinkPointer:
             PublishError: the location is a folder that somebody else made.
         """
         if self._link.exists() and not self._link.is_symlink():
-            raise PublishError(f"{self._link} is there already and is no published output; move it or choose another location")
+            raise PublishError(
+                f"{self._link} is there already and is no published output; move it or choose another location"
+            )
         temporary = self._link.with_name(f".{self._link.name}.{uuid.uuid4().hex[:8]}")
         temporary.symlink_to(Path(f"{self._link.name}.versions") / name)
         temporary.replace(self._link)

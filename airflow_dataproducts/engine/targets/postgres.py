@@ -36,7 +36,7 @@ _ATTEMPTS = 20
 _NO_LOCK, _OTHER_COLUMNS, _DEPENDENTS, _NO_TABLE = "55P03", "42P16", "2BP01", "42P01"
 
 
-class _Locked(Exception):
+class _LockedError(Exception):
     """The view's lock was not free in time."""
 
 
@@ -136,14 +136,14 @@ class PostgresTarget:
 
     def _switch_with_patience(self, request: Request, table: str, rows: int) -> None:
         retry = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_Locked),
+            retry=tenacity.retry_if_exception_type(_LockedError),
             stop=tenacity.stop_after_attempt(_ATTEMPTS),
             wait=tenacity.wait_random_exponential(multiplier=0.2, max=10),
             reraise=True,
         )
         try:
             retry(self._switch, request, table, rows)
-        except _Locked:
+        except _LockedError:
             raise PublishError(
                 f"output {request.name}: {self._name} is locked by a long reader; it was not changed, try again later"
             ) from None
@@ -162,7 +162,9 @@ class PostgresTarget:
             for statement in ddl.comments(contract, self._view, "VIEW"):
                 cursor.execute(statement)
             values = ", ".join(text(each) for each in (self._view_name, request.run_id, table, request.version))
-            cursor.execute(f"INSERT INTO {self._ledger} (target, run_id, relation, version, rows) VALUES ({values}, {rows})")
+            cursor.execute(
+                f"INSERT INTO {self._ledger} (target, run_id, relation, version, rows) VALUES ({values}, {rows})"
+            )
 
     def _repoint(self, cursor: Any, request: Request, select: str) -> None:
         """CREATE OR REPLACE where the columns allow it, else drop and create with the same grants."""
@@ -221,7 +223,7 @@ class PostgresTarget:
             connection.commit()
         except (adbc.Error, OSError) as error:
             if getattr(error, "sqlstate", None) == _NO_LOCK:
-                raise _Locked from None
+                raise _LockedError from None
             raise PublishError(f"{self._name} was not changed: connection {self._info.id}: {reason(error)}") from None
         finally:
             connection.close()
@@ -259,7 +261,11 @@ def _load(cursor: Any, schema: str, table: str, request: Request) -> None:
     import pyarrow as pa
 
     contract: Contract = request.output.contract
-    as_json = [column.name for column in contract.columns if postgres_type(column.type) == "jsonb" and column.type.name != "json"]
+    as_json = [
+        column.name
+        for column in contract.columns
+        if postgres_type(column.type) == "jsonb" and column.type.name != "json"
+    ]
     data = request.data
     schema_ = pa.schema([pa.field(f.name, pa.string()) if f.name in as_json else f for f in data.schema])
 

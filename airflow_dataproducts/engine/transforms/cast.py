@@ -37,7 +37,9 @@ def to_contract(
     """
     import duckdb
 
-    given = dict(connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {source})").fetchall())
+    given = dict(
+        connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {source})").fetchall()
+    )
     for column in contract.columns:
         if column.name not in given:
             raise TransformError(_missing(output, column.name, list(given)))
@@ -61,7 +63,9 @@ def errors(connection: duckdb.DuckDBPyConnection, output: str, source: str, cont
     try:
         yield
     except (duckdb.Error, pa.ArrowException) as error:
-        raise TransformError(_unfit(connection, output, source, contract) or f"output {output}: {explain(error)}") from None
+        raise TransformError(
+            _unfit(connection, output, source, contract) or f"output {output}: {explain(error)}"
+        ) from None
 
 
 def _cast(column: Column, word: str = "CAST") -> str:

@@ -38,7 +38,7 @@ def call(connection: duckdb.DuckDBPyConnection, step: TransformStep, tables: Map
     assert step.function is not None  # noqa: S101 - the caller chose this branch by it
     function = load(step.function, Path(step.folder))
     arguments = {}
-    for name, parameter in inspect.signature(function, eval_str=True).parameters.items():
+    for name, parameter in _signature(function).parameters.items():
         if name not in tables:
             raise TransformError(
                 f"output {step.name}: {step.function} asks for {name!r}, which is no input (there are {', '.join(tables)})"
@@ -72,15 +72,36 @@ def load(reference: str, folder: Path) -> Callable[..., Any]:
         else:
             module = importlib.import_module(module_name)
     except ImportError as error:
-        raise TransformError(f"transform {reference}: {error}; put {module_name}.py beside the manifest or install it") from None
+        raise TransformError(
+            f"transform {reference}: {error}; put {module_name}.py beside the manifest or install it"
+        ) from None
     function = getattr(module, name, None)
     if not callable(function):
         raise TransformError(f"transform {reference}: the module has no function {name}")
     return function  # type: ignore[no-any-return]
 
 
+_SHORT = {"pa": "pyarrow", "pd": "pandas", "pl": "polars"}
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    """The signature, with annotations as objects, or as text where they are imported for type checkers only."""
+    try:
+        return inspect.signature(function, eval_str=True)
+    except NameError:
+        return inspect.signature(function)
+
+
+def _kind(annotation: Any) -> str:
+    """An annotation as ``library.Type``."""
+    if isinstance(annotation, str):
+        library, _, name = annotation.strip("'\"").rpartition(".")
+        return f"{_SHORT.get(library, library)}.{name}"
+    return f"{getattr(annotation, '__module__', '').split('.')[0]}.{getattr(annotation, '__name__', annotation)}"
+
+
 def _argument(step: TransformStep, table: pads.Dataset, annotation: Any) -> Any:
-    kind = f"{getattr(annotation, '__module__', '').split('.')[0]}.{getattr(annotation, '__name__', annotation)}"
+    kind = _kind(annotation)
     if annotation is inspect.Parameter.empty or kind == "pyarrow.Table":
         return table.to_table()
     if kind == "pyarrow.RecordBatchReader":

@@ -168,7 +168,9 @@ def _number(connection: duckdb.DuckDBPyConnection, step: ValidateStep, rule: str
     except duckdb.Error as error:
         raise ContractViolation(f"output {step.name}: rule {rule}: {explain(error)}") from None
     if len(row) != 1 or not isinstance(row[0], int):
-        raise ContractViolation(f"output {step.name}: rule {rule}: its query must give one number, the count of violations")
+        raise ContractViolation(
+            f"output {step.name}: rule {rule}: its query must give one number, the count of violations"
+        )
     return row[0]
 
 

@@ -13,17 +13,20 @@ import pandas as pd
 import pyarrow as pa
 from great_expectations.datasource.fluent import PandasDatasource
 from great_expectations.execution_engine import PandasExecutionEngine
-from great_expectations.expectations.metrics.map_metric_provider import ColumnMapMetricProvider, column_condition_partial
+from great_expectations.expectations.metrics.map_metric_provider import (
+    ColumnMapMetricProvider,
+    column_condition_partial,
+)
 
 
-class ContractPandasExecutionEngine(PandasExecutionEngine):
+class ContractPandasExecutionEngine(PandasExecutionEngine):  # type: ignore[misc]  # GX ships no types
     """GX's pandas engine under another name, so that the metrics below are found before the stock ones."""
 
 
-class ContractPandasDatasource(PandasDatasource):
+class ContractPandasDatasource(PandasDatasource):  # type: ignore[misc]
     """A data source of in-memory frames for that engine."""
 
-    type: Literal["pandas_contract"] = "pandas_contract"  # type: ignore[assignment]
+    type: Literal["pandas_contract"] = "pandas_contract"
     execution_engine_override: ClassVar[Any] = ContractPandasExecutionEngine
 
 
@@ -39,13 +42,13 @@ def _like(column: pd.Series, value: Any) -> Any:
     return value
 
 
-class ColumnValuesBetween(ColumnMapMetricProvider):
+class ColumnValuesBetween(ColumnMapMetricProvider):  # type: ignore[misc]
     """``column_values.between`` without floats on the way; NaN is outside every range."""
 
     condition_metric_name = "column_values.between"
     condition_value_keys = ("min_value", "max_value", "strict_min", "strict_max")
 
-    @column_condition_partial(engine=ContractPandasExecutionEngine)
+    @column_condition_partial(engine=ContractPandasExecutionEngine)  # type: ignore[untyped-decorator]
     def _pandas(cls, column: pd.Series, min_value: Any = None, max_value: Any = None, **kwargs: Any) -> pd.Series:  # noqa: N805
         low, high = _like(column, min_value), _like(column, max_value)
         inside = pd.Series(data=True, index=column.index)
@@ -56,12 +59,12 @@ class ColumnValuesBetween(ColumnMapMetricProvider):
         return inside
 
 
-class ColumnValuesInSet(ColumnMapMetricProvider):
+class ColumnValuesInSet(ColumnMapMetricProvider):  # type: ignore[misc]
     """``column_values.in_set`` with the set's values read as the column's type."""
 
     condition_metric_name = "column_values.in_set"
     condition_value_keys = ("value_set",)
 
-    @column_condition_partial(engine=ContractPandasExecutionEngine)
+    @column_condition_partial(engine=ContractPandasExecutionEngine)  # type: ignore[untyped-decorator]
     def _pandas(cls, column: pd.Series, value_set: Any, **_kwargs: Any) -> pd.Series:  # noqa: N805
         return column.isin([_like(column, value) for value in value_set])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,7 @@ def _expectation(check: Check, rows_before: int | None) -> Expectation:
     return expectation
 
 
-def _translate(check: Check, rows_before: int | None) -> tuple[str, dict[str, Any]]:
+def _translate(check: Check, rows_before: int | None) -> tuple[str, dict[str, Any]]:  # noqa: PLR0911 - one per rule
     """The expectation's class and arguments for a check."""
     rule = check.rule
     column = {"column": check.columns[0]} if check.columns else {}
@@ -98,7 +99,7 @@ def row_bounds(rule: RowCount, rows_before: int | None) -> tuple[int | None, int
     lows = [rule.low]
     highs = [rule.high]
     if rule.max_change is not None and rows_before is not None:
-        lows.append(-int(-rows_before * (1 - rule.max_change) // 1))
+        lows.append(math.ceil(rows_before * (1 - rule.max_change)))
         highs.append(int(rows_before * (1 + rule.max_change)))
     known_lows = [low for low in lows if low is not None]
     known_highs = [high for high in highs if high is not None]

@@ -1,0 +1,1 @@
+"""Measures what the project claims: ratios within one run, never bare seconds."""

@@ -1,0 +1,165 @@
+"""Contracts compiled to checks, and checks' place in PostgreSQL's DDL."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from airflow_dataproducts.contract import ddl
+from airflow_dataproducts.contract.checks import (
+    FORMATS,
+    Between,
+    Check,
+    LengthBetween,
+    Matches,
+    NotNull,
+    OneOf,
+    RowCount,
+    Unique,
+    Violations,
+    compile_contract,
+)
+from airflow_dataproducts.engine.validation.suite import row_bounds
+from airflow_dataproducts.manifest.contract import Contract
+
+
+def compiled(*columns: dict[str, Any], **contract: Any) -> dict[str, Check]:
+    model = Contract.model_validate({"columns": columns, **contract})
+    return {check.name: check for check in compile_contract(model, "t")}
+
+
+def test_every_rule_becomes_one_check() -> None:
+    checks = compiled(
+        {"name": "id", "type": "integer"},
+        {"name": "a", "type": "varchar(5)", "required": True, "unique": True, "pattern": "^x", "format": "email", "enum": ["x"], "min_length": 2},
+        {"name": "b", "type": "decimal(12,2)", "min": 0.1, "exclusive_max": 10, "multiple_of": 0.5},
+        primary_key=["id"],
+        rules=[{"name": "r", "sql": "SELECT 0;", "threshold": 2}, {"name": "n", "row_count": {"min": 1, "max_change": "50%"}}],
+    )  # fmt: skip
+    assert {name: check.rule for name, check in checks.items()} == {
+        "id.required": NotNull(),
+        "a.required": NotNull(),
+        "a.unique": Unique(),
+        "a.pattern": Matches("^x"),
+        "a.format": Matches(FORMATS["email"]),
+        "a.enum": OneOf(("x",)),
+        "a.length": LengthBetween(2, 5),
+        "b.range": Between(low=Decimal("0.1")),
+        "b.exclusive_range": Between(high=Decimal(10), strict_low=True, strict_high=True),
+        "b.multiple_of": Violations('SELECT count(*) FROM "t" WHERE "b" % 0.5 <> 0'),
+        "primary_key": Unique(),
+        "r": Violations("SELECT 0", 2),
+        "n": RowCount(1, None, Decimal("0.5")),
+    }
+
+
+def test_a_key_of_one_column_is_not_checked_twice() -> None:
+    assert list(compiled({"name": "id", "type": "integer", "unique": True, "required": True}, primary_key=["id"])) == [
+        "id.required", "primary_key", "not_empty",
+    ]  # fmt: skip
+
+
+def test_severity_decides_the_consequence_unless_it_is_said() -> None:
+    checks = compiled(
+        {"name": "a", "type": "string", "pattern": "x"},
+        {"name": "b", "type": "string", "pattern": "x", "severity": "warning"},
+        {"name": "c", "type": "string", "pattern": "x", "on_violation": "quarantine"},
+        {"name": "d", "type": "integer", "multiple_of": 2, "on_violation": "quarantine"},
+        rules=[{"name": "r", "sql": "SELECT 0", "severity": "low", "on_violation": "fail"}],
+    )
+    found = {name: (str(check.severity), check.on_violation) for name, check in checks.items()}
+    assert found == {
+        "a.pattern": ("high", "fail"),
+        "b.pattern": ("low", "warn"),
+        "c.pattern": ("high", "quarantine"),
+        "d.multiple_of": ("high", "fail"),  # a count names no rows to set aside
+        "r": ("low", "fail"),
+        "not_empty": ("critical", "fail"),
+    }
+
+
+def test_an_empty_table_is_allowed_only_when_said() -> None:
+    assert "not_empty" in compiled({"name": "a", "type": "string"})
+    assert "not_empty" not in compiled({"name": "a", "type": "string"}, rules=[{"name": "n", "row_count": {"min": 0}}])
+    assert "not_empty" in compiled({"name": "a", "type": "string"}, rules=[{"name": "n", "row_count": {"max": 9}}])
+
+
+def test_bounds_beyond_a_float_become_queries() -> None:
+    checks = compiled(
+        {"name": "a", "type": "bigint", "max": 2**53 + 1},
+        {"name": "b", "type": "decimal(38,10)", "min": "0.12345678901234567890", "on_violation": "warn"},
+    )
+    assert checks["a.range"].rule == Violations(f'SELECT count(*) FROM "t" WHERE "a" > {2**53 + 1}')
+    assert checks["b.range"].rule == Violations('SELECT count(*) FROM "t" WHERE "b" < 0.12345678901234567890')
+
+
+@pytest.mark.parametrize(
+    ("rule", "before", "bounds"),
+    [
+        (RowCount(1, 10), None, (1, 10)),
+        (RowCount(None, None, Decimal("0.5")), None, (0, None)),
+        (RowCount(None, None, Decimal("0.5")), 101, (51, 151)),
+        (RowCount(60, 120, Decimal("0.5")), 100, (60, 120)),
+        (RowCount(10, 999, Decimal("0.1")), 100, (90, 110)),
+    ],
+)
+def test_row_bounds(rule: RowCount, before: int | None, bounds: tuple[int, int | None]) -> None:
+    assert row_bounds(rule, before) == bounds
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("email", ["a@b.co", "first.last+tag@sub.example.org"], ["a@b", "@b.co", "a b@c.de", "a@-b.co", "a@b..co"]),
+        ("uuid", ["6ecd8c99-4036-403d-bf84-cf8400f67836"], ["6ecd8c99", "6ecd8c99-4036-403d-bf84-cf8400f6783g"]),
+        ("uri", ["https://x.org/a?b#c", "urn:isbn:1"], ["x.org", "http://a b"]),
+        ("ipv4", ["10.0.0.1", "255.255.255.255"], ["10.0.0.256", "10.0.0", "10.0.0.1.2"]),
+        ("ipv6", ["::1", "2001:db8::ff00:42:8329"], ["10.0.0.1", "2001:db8::zz"]),
+        ("hostname", ["example.org", "a-b.c"], ["-a.b", "a_b.c", "a..b"]),
+        ("date", ["2026-01-31"], ["2026-13-01", "31.1.2026"]),
+        ("time", ["23:59:59", "00:00:00.5Z"], ["24:00:00", "1:00"]),
+        (
+            "date-time",
+            ["2026-01-31T06:00:00Z", "2026-01-31 06:00:00.123+01:00"],
+            ["2026-01-31", "2026-01-31T25:00:00Z"],
+        ),
+    ],
+)
+def test_formats(name: str, good: list[str], bad: list[str]) -> None:
+    import re
+
+    assert all(re.search(FORMATS[name], value) for value in good)
+    assert not any(re.search(FORMATS[name], value) for value in bad)
+
+
+def test_every_format_is_tested() -> None:
+    marks = test_formats.pytestmark  # type: ignore[attr-defined]
+    assert {case[0] for case in marks[0].args[1]} == set(FORMATS)
+
+
+def test_ddl() -> None:
+    contract = Contract.model_validate(
+        {
+            "columns": [
+                {"name": "id", "type": "uuid", "description": "it's the id"},
+                {"name": "n", "type": "decimal(12,2)", "required": True},
+                {"name": "w", "type": "varchar(3)", "required": True, "severity": "low"},
+                {"name": "s", "type": "struct<a: integer>"},
+                {"name": "l", "type": "array<string>"},
+            ],
+            "primary_key": ["id"],
+        }
+    )
+    assert ddl.create_table(contract, "t") == (
+        'CREATE TABLE t (\n  "id" uuid NOT NULL,\n  "n" numeric(12,2) NOT NULL,\n  "w" varchar(3),\n  "s" jsonb,\n  "l" text[]\n)'
+    )
+    assert '"id" text NOT NULL' in ddl.create_table(contract, "t", loading=True)
+    assert list(ddl.finish_loading(contract, "t")) == [
+        'ALTER TABLE t ALTER COLUMN "id" TYPE uuid USING "id"::uuid',
+        'ALTER TABLE t ALTER COLUMN "s" TYPE jsonb USING "s"::jsonb',
+    ]
+    assert ddl.primary_key(contract, "t") == 'ALTER TABLE t ADD PRIMARY KEY ("id")'
+    assert next(ddl.comments(contract, "t")) == "COMMENT ON COLUMN t.\"id\" IS 'it''s the id'"
+    assert ddl.quote('a"b') == '"a""b"'
