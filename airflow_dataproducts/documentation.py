@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from airflow_dataproducts.manifest.units import format_duration, format_share
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow_dataproducts.contract.checks import Check
     from airflow_dataproducts.manifest.outputs import Output
     from airflow_dataproducts.manifest.product import Product
@@ -90,6 +92,6 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [header, ("---",) * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,7 @@ class Story:
 def play(story: Story, airflow: Airflow, shop: Shop) -> None:
     """The acts of the demo."""
     for dag_id in (SALES, FINANCE, RETURNS):
-        story.wait(f"waiting for {dag_id}", lambda dag_id=dag_id: airflow.wait_for_dag(dag_id))
+        story.wait(f"waiting for {dag_id}", partial(airflow.wait_for_dag, dag_id))
     story.tell(f"Airflow lists {SALES}, {FINANCE} and {RETURNS}, each from its product.yaml")
 
     story.tell(f"[bold]1. First run[/]: {SALES} reads the shop, {FINANCE} follows when it has published")

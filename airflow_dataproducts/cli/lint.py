@@ -12,10 +12,13 @@ from airflow_dataproducts.cli.common import Format, FormatOption, RootOption, pr
 from airflow_dataproducts.discovery.index import find_manifests, index, problems
 from airflow_dataproducts.exceptions import ConfigurationError, Finding, ManifestError
 from airflow_dataproducts.manifest.defaults import default_root
-from airflow_dataproducts.manifest.load import Manifest, load_manifest
+from airflow_dataproducts.manifest.load import load_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from airflow_dataproducts.manifest.load import Manifest
+    from airflow_dataproducts.manifest.nodes import Loc
 
 
 def lint(
@@ -30,7 +33,9 @@ def lint(
     root: RootOption = None,
 ) -> None:
     """Check manifests: every mistake at once, with file, line and what to do. Exits with 1 when there is one."""
-    manifests, findings, files = [], [], _files(paths or [Path()])
+    files = _files(paths or [Path()])
+    manifests: list[Manifest] = []
+    findings: list[Finding] = []
     for file in files:
         try:
             manifests.append(load_manifest(file, root))
@@ -84,7 +89,7 @@ def _connections(manifest: Manifest) -> Iterator[Finding]:
     from airflow_dataproducts.environment import AirflowConnections
 
     product, known = manifest.product, AirflowConnections()
-    named = [
+    named: list[tuple[Loc, str | None]] = [
         (("inputs", name, "connection"), getattr(each, "connection", None)) for name, each in product.inputs.items()
     ]
     named += [

@@ -92,7 +92,8 @@ def _leaves(value: Any, loc: Loc) -> Iterator[Loc]:
 
 
 def _as_json(planned: Plan, origins: dict[str, list[str]]) -> dict[str, Any]:
-    tasks, before = [], []
+    tasks: list[dict[str, Any]] = []
+    before: list[str] = []
     for stage, steps in planned.stages:
         ids = [task_id(stage, step) for step in steps]
         for step, name in zip(steps, ids, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -79,7 +79,7 @@ class _Steps:
         self._run = current
         self._console = Console(stderr=True, quiet=quiet)
 
-    def do(self, task: str, work: Callable[..., Any]) -> Any:
+    def do(self, task: str, work: Callable[..., Reference]) -> Reference:
         from airflow_dataproducts import runtime
 
         begun = time.monotonic()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class DataProductImporter(AbstractDagImporter[FileDagDefinition]):
+class DataProductImporter(AbstractDagImporter[FileDagDefinition]):  # type: ignore[misc,unused-ignore]  # absent in 3.3
     """Finds and loads manifests by their name; every other file is left to Airflow's own importers."""
 
     def can_handle(self, definition: Any) -> bool:

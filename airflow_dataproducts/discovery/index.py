@@ -116,7 +116,8 @@ def _files(path: Path, root: Path) -> list[Path]:
 
 def _read(path: Path, root: Path, stamps: tuple[tuple[str, int, int], ...]) -> Entry:
     digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in _files(path, root))).hexdigest()[:16]
-    product_id, upstream = None, ()
+    product_id: str | None = None
+    upstream: tuple[str, ...] = ()
     try:
         data: dict[str, Any] = {}
         for document in (*(load_defaults(file) for file in defaults_files(path, root)), Document(path)):

@@ -90,10 +90,9 @@ def origin(documents: list[Document], loc: Loc) -> Document:
 
 def _has(data: Any, loc: Loc) -> bool:
     for part in loc:
-        if (isinstance(data, dict) and part in data) or (
-            isinstance(data, list) and isinstance(part, int) and part < len(data)
-        ):
-            data = data[part]
-        else:
+        listed = isinstance(data, list) and isinstance(part, int) and part < len(data)
+        if not listed and not (isinstance(data, dict) and part in data):
             return False
+        found: Any = data
+        data = found[part]
     return True

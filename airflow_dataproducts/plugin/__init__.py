@@ -5,7 +5,7 @@ Airflow loads plugins in every process; FastAPI and the catalog are imported onl
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -34,4 +34,4 @@ class DataProductsPlugin(AirflowPlugin):
     """Registers the API under ``/dataproducts``."""
 
     name = "airflow_dataproducts"
-    fastapi_apps: ClassVar[list[Any]] = [{"app": LazyApi(), "url_prefix": URL_PREFIX, "name": "Data products"}]
+    fastapi_apps = [{"app": LazyApi(), "url_prefix": URL_PREFIX, "name": "Data products"}]  # noqa: RUF012 - as declared

@@ -53,7 +53,7 @@ def test_every_section_loads() -> None:
 def test_a_product_is_frozen() -> None:
     product = load_manifest(FULL).product
     with pytest.raises(ValueError, match="frozen"):
-        product.name = "other"
+        product.name = "other"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def _assets(dag: DAG, task: str) -> list[Asset]:
 
 
 @pytest.mark.parametrize(
-    ("source", "schedule", "expected"),
+    ("source", "said", "expected"),
     [
         ("{product: a.b}", "", ["dataproducts://a/b"]),
         ("{product: a.b, output: c}", "", ["dataproducts://a/b/c"]),
@@ -88,13 +88,14 @@ def _assets(dag: DAG, task: str) -> list[Asset]:
         ("{product: a.b}", "schedule: '@daily'\nstatus: retired\n", []),
     ],
 )
-def test_schedules(write: Write, source: str, schedule: str, expected: Any) -> None:
-    path = write(MINIMAL, **{"{path: things.csv}": source, "schedule: manual\n": schedule})
+def test_schedules(write: Write, source: str, said: str, expected: Any) -> None:
+    path = write(MINIMAL, **{"{path: things.csv}": source, "schedule: manual\n": said})
     dag = build_dag(load_plan(path))
+    schedule: Any = dag.schedule
     if isinstance(expected, str):
-        assert dag.schedule == expected
+        assert schedule == expected
     else:
-        assets = getattr(dag.schedule, "objects", dag.schedule) or []
+        assets = getattr(schedule, "objects", schedule) or []
         assert [asset.uri for asset in assets] == expected
 
 

@@ -21,7 +21,7 @@ from airflow_dataproducts.engine.storage import open_place
 from airflow_dataproducts.exceptions import SourceChangedError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import pyarrow as pa
 
@@ -54,14 +54,9 @@ def open_files(name: str, source: FileInput, reading: Reading) -> Iterator[Strea
         query = _csv(source, listed) if kind == "csv" else f"SELECT * FROM read_json({listed}, union_by_name=true)"
         with _errors(name, place):
             relation = connection_.sql(query)
-            columns = relation.columns
-        missing = [column for column in source.types if column not in columns]
-        if missing and kind == "csv":
-            raise SourceChangedError(
-                f"input {name}: {place.uri} has no column {missing[0]} (it has {', '.join(columns)})"
-            )
+        _look_for(name, place, source.types, relation.columns)
         with _errors(name, place):
-            stream = duck.stream(relation)
+            stream = duck.stream(relation.project(_typed(source)) if kind == "csv" else relation)
         yield Stream(stream.schema, _guarded(name, place, stream))
 
 
@@ -93,12 +88,13 @@ def _find(name: str, place: Place) -> list[str]:
 def _parquet(name: str, place: Place, files: list[str]) -> Stream:
     import pyarrow as pa
     import pyarrow.dataset as pads
+    import pyarrow.parquet as pq
 
     with _errors(name, place):
-        dataset = pads.dataset(files, filesystem=place.filesystem, format="parquet")
-        if len(files) > 1:  # files of different age may have different columns: all of them count
-            schemas = [fragment.physical_schema for fragment in dataset.get_fragments()]
-            dataset = dataset.replace_schema(pa.unify_schemas(schemas, promote_options="permissive"))
+        # Files of different age may have different columns and widths: all of them count.
+        schemas = [pq.read_schema(file, filesystem=place.filesystem) for file in files]
+        schema = pa.unify_schemas([each.remove_metadata() for each in schemas], promote_options="permissive")
+        dataset = pads.dataset(files, filesystem=place.filesystem, format="parquet", schema=schema)
         batches = dataset.to_batches(batch_size=duck.BATCH_ROWS)
     return Stream(dataset.schema, _guarded(name, place, Stream(dataset.schema, batches)))
 
@@ -112,10 +108,19 @@ def _csv(source: FileInput, listed: str) -> str:
         f"nullstr=[{nulls}]", f"encoding={text(options.encoding)}", f"skip={options.skip}", "strict_mode=true",
         "auto_detect=true", "sample_size=-1",
     ]  # fmt: skip
-    replaced = ", ".join(
-        f"CAST({quote(column)} AS {duckdb_type(kind)}) AS {quote(column)}" for column, kind in source.types.items()
-    )
-    return f"SELECT *{f' REPLACE ({replaced})' if replaced else ''} FROM read_csv({', '.join(arguments)})"
+    return f"SELECT * FROM read_csv({', '.join(arguments)})"
+
+
+def _look_for(name: str, place: Place, wanted: Iterable[str], columns: list[str]) -> None:
+    for column in wanted:
+        if column not in columns:
+            raise SourceChangedError(f"input {name}: {place.uri} has no column {column} (it has {', '.join(columns)})")
+
+
+def _typed(source: FileInput) -> str:
+    """The columns of a CSV file, those with a type in the manifest cast to it."""
+    casts = (f"CAST({quote(name)} AS {duckdb_type(kind)}) AS {quote(name)}" for name, kind in source.types.items())
+    return f"* REPLACE ({', '.join(casts)})" if source.types else "*"
 
 
 def _fetch(place: Place, files: list[str], stack: ExitStack) -> list[str]:

@@ -1,0 +1,92 @@
+"""Real parts: PostgreSQL from a wheel, an S3 server by moto, the engine's own settings."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import psycopg
+import pytest
+from moto.server import ThreadedMotoServer
+
+from airflow_dataproducts.engine.connections import ConnectionInfo
+from airflow_dataproducts.exceptions import ConfigurationError
+from airflow_dataproducts.settings import Settings, load_settings
+from demo.shop import postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def postgres_uri() -> Iterator[str]:
+    """A PostgreSQL server of the session's own. Its folder is short: a socket's path may have 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="dp-pg-") as folder, postgres(Path(folder) / "data") as uri:
+        yield uri
+
+
+@pytest.fixture
+def database(postgres_uri: str, request: pytest.FixtureRequest) -> Iterator[psycopg.Connection]:
+    """A database of the test's own, with an open connection to it."""
+    name = f"t{abs(hash(request.node.nodeid))}"
+    with psycopg.connect(postgres_uri, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+    uri = postgres_uri.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(uri, autocommit=True) as connection:
+        yield connection
+    with psycopg.connect(postgres_uri, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def info_of(connection: psycopg.Connection, name: str = "db") -> ConnectionInfo:
+    """The test's database as Airflow would describe it."""
+    found = connection.info
+    return ConnectionInfo(name, "postgres", host=found.host, login=found.user, schema=found.dbname)
+
+
+class KnownConnections:
+    """Connections from a dictionary; SQLite ones can be opened."""
+
+    def __init__(self, *infos: ConnectionInfo) -> None:
+        self._infos = {info.id: info for info in infos}
+
+    def get(self, connection_id: str) -> ConnectionInfo:
+        if connection_id not in self._infos:
+            raise ConfigurationError(f"there is no Airflow connection {connection_id!r}")
+        return self._infos[connection_id]
+
+    def dbapi(self, connection_id: str) -> Any:
+        return sqlite3.connect(str(self.get(connection_id).host))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings under the test's own folder."""
+    return load_settings(tmp_path / "home", lambda _option: None)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """moto's S3, over HTTP on the loopback interface."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A bucket of the test's own; the machine's credentials reach it."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL": s3_server, "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    name = f"b{abs(hash(request.node.nodeid))}-{os.getpid()}"
+    boto3.client("s3", endpoint_url=s3_server, region_name="us-east-1").create_bucket(Bucket=name)
+    return name
