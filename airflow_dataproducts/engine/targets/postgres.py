@@ -33,7 +33,7 @@ KEEP_VERSIONS = 3
 LEDGER = "dataproducts_publications"
 _LOCK_TIMEOUT = "3s"
 _ATTEMPTS = 20
-_NO_LOCK, _OTHER_COLUMNS, _DEPENDENTS, _NO_TABLE = "55P03", "42P16", "2BP01", "42P01"
+_NO_LOCK = "55P03"
 
 
 class _LockedError(Exception):
@@ -65,15 +65,16 @@ class PostgresTarget:
 
     def publish(self, request: Request) -> Publication:
         """See :class:`airflow_dataproducts.engine.targets.Target`."""
-        with self._session() as cursor:
-            self._prepare(cursor)
-            done = self._published(cursor, request.run_id)
-            if done is not None:
-                return done
-            rows, table = self._build(cursor, request)
-        self._switch_with_patience(request, table, rows)
-        with self._session() as cursor:
-            self._forget(cursor)
+        with self._turn():
+            with self._session() as cursor:
+                self._prepare(cursor)
+                done = self._published(cursor, request.run_id)
+                if done is not None:
+                    return done
+                rows, table = self._build(cursor, request)
+            self._switch_with_patience(request, table, rows)
+            with self._session() as cursor:
+                self._forget(cursor)
         return Publication("postgres", self._name, table, rows)
 
     def _published(self, cursor: Any, run_id: str) -> Publication | None:
@@ -122,11 +123,7 @@ class PostgresTarget:
         if not _one(cursor, f"SELECT to_regclass({text(self._view)}) IS NOT NULL"):
             return
         contract = request.output.contract
-        cursor.execute(
-            "SELECT attname FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped "
-            f"AND attrelid = to_regclass({text(self._view)})"
-        )
-        there = {row[0] for row in cursor.fetchall()}
+        there = {name for name, _ in self._columns(cursor, self._view)}
         shared = ", ".join(quote(column.name) for column in contract.columns if column.name in there)
         condition = ""
         if request.output.publish.mode == "merge":
@@ -155,10 +152,7 @@ class PostgresTarget:
         select = f"SELECT {columns} FROM {quote(self._schema)}.{quote(table)}"
         with self._session() as cursor:
             cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
-            cursor.execute(f"SELECT pg_advisory_xact_lock(hashtext({text(self._view)}))")
-            if self._published(cursor, request.run_id) is not None:
-                return
-            self._repoint(cursor, request, select)
+            self._repoint(cursor, request, table, select)
             for statement in ddl.comments(contract, self._view, "VIEW"):
                 cursor.execute(statement)
             values = ", ".join(text(each) for each in (self._view_name, request.run_id, table, request.version))
@@ -166,30 +160,41 @@ class PostgresTarget:
                 f"INSERT INTO {self._ledger} (target, run_id, relation, version, rows) VALUES ({values}, {rows})"
             )
 
-    def _repoint(self, cursor: Any, request: Request, select: str) -> None:
+    def _repoint(self, cursor: Any, request: Request, table: str, select: str) -> None:
         """CREATE OR REPLACE where the columns allow it, else drop and create with the same grants."""
-        import adbc_driver_manager as adbc
-
-        cursor.execute("SAVEPOINT repoint")
-        try:
+        before, after = (
+            self._columns(cursor, self._view),
+            self._columns(cursor, f"{quote(self._schema)}.{quote(table)}"),
+        )
+        if after[: len(before)] == before:
             cursor.execute(f"CREATE OR REPLACE VIEW {self._view} AS {select}")
-        except adbc.Error as error:
-            if error.sqlstate != _OTHER_COLUMNS:
-                raise
-            cursor.execute("ROLLBACK TO SAVEPOINT repoint")
-            grants = self._grants(cursor)
-            try:
-                cursor.execute(f"DROP VIEW {self._view}")
-            except adbc.Error as dropping:
-                if dropping.sqlstate != _DEPENDENTS:
-                    raise
-                raise PublishError(
-                    f"output {request.name}: the columns of {self._name} change, but other views depend on it; drop them "
-                    "first, or only add columns at the end"
-                ) from None
-            cursor.execute(f"CREATE VIEW {self._view} AS {select}")
-            for grant in grants:
-                cursor.execute(grant)
+            return
+        if self._has_dependents(cursor):
+            raise PublishError(
+                f"output {request.name}: the columns of {self._name} change, but other views depend on it; drop them first, "
+                "or only add columns at the end"
+            )
+        grants = self._grants(cursor)
+        cursor.execute(f"DROP VIEW {self._view}")
+        cursor.execute(f"CREATE VIEW {self._view} AS {select}")
+        for grant in grants:
+            cursor.execute(grant)
+
+    def _columns(self, cursor: Any, relation: str) -> list[tuple[str, str]]:
+        """Names and types of a relation's columns; empty if it is not there."""
+        cursor.execute(
+            "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped "
+            f"AND attrelid = to_regclass({text(relation)}) ORDER BY attnum"
+        )
+        return [(str(name), str(kind)) for name, kind in cursor.fetchall()]
+
+    def _has_dependents(self, cursor: Any) -> bool:
+        """Whether another view or rule reads the view (PostgreSQL keeps that as a dependency of the reader's rule)."""
+        query = (
+            "SELECT EXISTS (SELECT FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass "
+            f"WHERE d.refobjid = to_regclass({text(self._view)}) AND r.ev_class <> d.refobjid)"
+        )
+        return bool(_one(cursor, query))
 
     def _grants(self, cursor: Any) -> list[str]:
         cursor.execute(
@@ -206,6 +211,16 @@ class PostgresTarget:
         )
         for (name,) in cursor.fetchall():
             cursor.execute(f"DROP TABLE IF EXISTS {quote(self._schema)}.{quote(name)}")
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Waits until no other process publishes here: a run that adds to a version must add to the newest.
+
+        The lock is the connection's: the database frees it when this process dies.
+        """
+        with self._session() as cursor:
+            cursor.execute(f"SELECT pg_advisory_lock(hashtext({text(self._view)}))")
+            yield
 
     @contextmanager
     def _session(self) -> Iterator[Any]:

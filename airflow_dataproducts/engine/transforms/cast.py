@@ -87,7 +87,7 @@ def _unfit(connection: duckdb.DuckDBPyConnection, output: str, source: str, cont
     for column in contract.columns:
         name, kind = quote(column.name), duckdb_type(column.type)
         query = (
-            f"SELECT count(*), min(CAST({name} AS VARCHAR)) FROM {source} "
+            f"SELECT count(*), min(CAST({name} AS VARCHAR)), any_value(typeof({name})) FROM {source} "
             f"WHERE {name} IS NOT NULL AND TRY_CAST({name} AS {kind}) IS NULL"
         )
         try:
@@ -96,7 +96,7 @@ def _unfit(connection: duckdb.DuckDBPyConnection, output: str, source: str, cont
             return None
         if found and found[0]:
             return (
-                f"output {output}: column {column.name} has {found[0]} value(s) that are no {column.type}, such as one "
+                f"output {output}: column {column.name}, a {found[2]}, has {found[0]} value(s) that are no {column.type}, such as one "
                 f"shaped {shape(found[1])!r} (9 a digit, x a letter); mend the source or convert it in the SQL"
             )
     return None

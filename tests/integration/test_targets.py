@@ -1,0 +1,334 @@
+"""Publishing: whole versions only, once per run, in every mode and to every target."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pytest
+
+from airflow_dataproducts.engine.targets import Request, open_published, open_target
+from airflow_dataproducts.exceptions import PublishError, SourceChangedError
+from airflow_dataproducts.manifest.outputs import Output
+from tests.integration.conftest import KnownConnections, info_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_dataproducts.engine.targets import Publication, Target
+    from airflow_dataproducts.settings import Settings
+
+COLUMNS = [
+    {"name": "id", "type": "bigint", "description": "the id"},
+    {"name": "v", "type": "string"},
+    {"name": "p", "type": "integer"},
+]
+
+
+class Shelf:
+    """One target that things are published to, and the view a consumer has of it."""
+
+    def __init__(self, publish: dict[str, Any], settings: Settings, *infos: Any) -> None:
+        self.publish_to = publish
+        self.settings = settings
+        self.connections = KnownConnections(*infos)
+
+    def output(self, mode: str = "replace", columns: list[dict[str, Any]] | None = None) -> Output:
+        contract = {"columns": columns or COLUMNS, "primary_key": ["id"]}
+        return Output.model_validate({"contract": contract, "publish": {**self.publish_to, "mode": mode}})
+
+    def target(self, mode: str = "replace") -> Target:
+        return open_target("a.b", "out", self.output(mode), self.connections, self.settings)
+
+    def publish(self, run: str, rows: dict[int, str], mode: str = "replace", **more: Any) -> Publication:
+        table = pa.table(
+            {
+                "id": pa.array(rows, pa.int64()),
+                "v": pa.array(rows.values(), pa.string()),
+                "p": pa.array([i % 2 for i in rows], pa.int32()),
+            }
+        )
+        output = self.output(mode, more.get("columns"))
+        data = pads.dataset(more.get("table", table))
+        return open_target("a.b", "out", output, self.connections, self.settings).publish(
+            Request("a.b", "1.0.0", "out", output, run, data)
+        )
+
+    def seen(self) -> dict[int, str]:
+        location = self.publish_to.get("table") or self.publish_to["location"]
+        data = open_published(
+            self.publish_to["to"], location, self.publish_to.get("connection"), self.connections
+        ).to_table()
+        return dict(zip(data["id"].to_pylist(), data["v"].to_pylist(), strict=True))
+
+
+@pytest.fixture(
+    params=["delta", "delta-partitioned", "parquet", "parquet-partitioned", "postgres", "s3-delta", "s3-parquet"]
+)
+def shelf(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> Shelf:
+    name = str(request.param)
+    if name == "postgres":
+        info = info_of(request.getfixturevalue("database"))
+        return Shelf({"to": "postgres", "connection": "db", "table": "mart.things"}, settings, info)
+    kind = name.removeprefix("s3-").split("-")[0]
+    root = f"s3://{request.getfixturevalue('bucket')}" if name.startswith("s3") else str(tmp_path)
+    partitions = {"partition_by": ["p"]} if name.endswith("partitioned") else {}
+    return Shelf({"to": kind, "location": f"{root}/products/things", **partitions}, settings)
+
+
+def test_replace(shelf: Shelf) -> None:
+    assert shelf.publish("r1", {1: "a", 2: "b"}).rows == 2
+    assert shelf.seen() == {1: "a", 2: "b"}
+    assert shelf.publish("r2", {3: "c"}).rows == 1
+    assert shelf.seen() == {3: "c"}
+
+
+def test_append(shelf: Shelf) -> None:
+    shelf.publish("r1", {1: "a"}, "append")
+    assert shelf.publish("r2", {2: "b"}, "append").rows == 2
+    assert shelf.seen() == {1: "a", 2: "b"}
+
+
+def test_merge(shelf: Shelf) -> None:
+    shelf.publish("r1", {1: "a", 2: "b"}, "merge")
+    assert shelf.publish("r2", {2: "B", 3: "c"}, "merge").rows == 3
+    assert shelf.seen() == {1: "a", 2: "B", 3: "c"}
+
+
+@pytest.mark.parametrize("mode", ["replace", "append", "merge"])
+def test_a_run_publishes_once(shelf: Shelf, mode: str) -> None:
+    first = shelf.publish("r1", {1: "a"}, mode)
+    assert shelf.publish("r1", {9: "other"}, mode).rows == first.rows
+    assert shelf.seen() == {1: "a"}
+    found = shelf.target(mode).published("r1")
+    assert found is not None
+    assert (found.kind, found.rows) == (shelf.publish_to["to"], 1)
+    assert shelf.target(mode).published("r2") is None
+
+
+def test_a_run_from_before_does_not_come_back(shelf: Shelf) -> None:
+    shelf.publish("r1", {1: "a"}, "append")
+    shelf.publish("r2", {2: "b"}, "append")
+    shelf.publish("r1", {1: "a"}, "append")
+    assert shelf.seen() == {1: "a", 2: "b"}
+
+
+def test_nothing_new_leaves_what_is_there(shelf: Shelf) -> None:
+    shelf.publish("r1", {1: "a"}, "merge")
+    assert shelf.publish("r2", {}, "merge").rows == 1
+    assert shelf.seen() == {1: "a"}
+
+
+def test_before_the_first_version(shelf: Shelf) -> None:
+    assert shelf.target().current(("id",)) is None
+    assert shelf.target().published("r1") is None
+
+
+def test_the_current_version_for_checks(shelf: Shelf) -> None:
+    shelf.publish("r1", {1: "a", 2: "b"})
+    current = shelf.target().current(("id",))
+    assert current is not None
+    assert sorted(current.to_table(columns=["id"])["id"].to_pylist()) == [1, 2]
+
+
+def test_a_column_more(shelf: Shelf) -> None:
+    shelf.publish("r1", {1: "a"}, "merge")
+    wider = [*COLUMNS, {"name": "extra", "type": "string"}]
+    row = {"id": 2, "v": "b", "p": 0, "extra": "new"}
+    table = pa.table({"id": pa.array([2], pa.int64()), "v": ["b"], "p": pa.array([0], pa.int32()), "extra": ["new"]})
+    shelf.publish("r2", {}, "merge", columns=wider, table=table)
+    location = shelf.publish_to.get("table") or shelf.publish_to["location"]
+    data = open_published(shelf.publish_to["to"], location, shelf.publish_to.get("connection"), shelf.connections)
+    assert sorted(data.to_table().to_pylist(), key=lambda each: each["id"]) == [
+        {"id": 1, "v": "a", "p": 1, "extra": None},
+        row,
+    ]
+
+
+def test_readers_only_see_whole_versions(shelf: Shelf) -> None:
+    """A reader counts while versions of 100 and 200 rows follow each other."""
+    shelf.publish("r0", dict.fromkeys(range(100), "x"))
+    stop, seen, errors = threading.Event(), set[int](), list[str]()
+
+    def look() -> None:
+        while not stop.is_set():
+            try:
+                seen.add(len(shelf.seen()))
+            except Exception as error:  # noqa: BLE001 - any error a reader meets is what is looked for
+                errors.append(f"{type(error).__name__}: {error}")
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    for run in range(1, 7):
+        shelf.publish(f"r{run}", dict.fromkeys(range(100 + 100 * (run % 2)), "x"))
+    stop.set()
+    reader.join()
+    assert errors == []
+    assert seen <= {100, 200}
+
+
+def test_two_runs_at_once_lose_nothing(shelf: Shelf) -> None:
+    """Both runs append; one that comes too late says so and succeeds when tried again."""
+    shelf.publish("r0", {0: "x"}, "append")
+    tried: list[str] = []
+
+    def add(number: int) -> None:
+        for attempt in range(10):
+            try:
+                shelf.publish(f"r{number}", {number: "x"}, "append")
+            except PublishError as error:
+                tried.append(f"{attempt} {error}")
+                continue
+            return
+
+    workers = [threading.Thread(target=add, args=(number,)) for number in (1, 2, 3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert shelf.seen() == {0: "x", 1: "x", 2: "x", 3: "x"}, tried
+
+
+class TestParquetOnDisk:
+    """What only a folder on a disk can show."""
+
+    def test_plain_readers_find_the_current_version_alone(self, tmp_path: Path, settings: Settings) -> None:
+        shelf = Shelf({"to": "parquet", "location": str(tmp_path / "things")}, settings)
+        shelf.publish("r1", {1: "a"})
+        shelf.publish("r2", {2: "b"})
+        assert (tmp_path / "things").is_symlink()
+        assert pads.dataset(tmp_path / "things").to_table()["id"].to_pylist() == [2]
+
+    def test_a_dataset_stays_what_it_was(self, tmp_path: Path, settings: Settings) -> None:
+        shelf = Shelf({"to": "parquet", "location": str(tmp_path / "things")}, settings)
+        shelf.publish("r1", {1: "a"})
+        old = open_published("parquet", str(tmp_path / "things"), None, shelf.connections)
+        shelf.publish("r2", {2: "b"})
+        assert old.to_table()["id"].to_pylist() == [1]
+
+    def test_old_versions_are_few(self, tmp_path: Path, settings: Settings) -> None:
+        shelf = Shelf({"to": "parquet", "location": str(tmp_path / "things")}, settings)
+        for run in range(6):
+            shelf.publish(f"r{run}", {run: "x"})
+        assert len([each for each in (tmp_path / "things.versions").iterdir() if each.is_dir()]) == 3
+        assert shelf.seen() == {5: "x"}
+
+    def test_a_folder_of_somebody_else_is_left_alone(self, tmp_path: Path, settings: Settings) -> None:
+        (tmp_path / "things").mkdir()
+        (tmp_path / "things" / "precious.txt").write_text("x")
+        shelf = Shelf({"to": "parquet", "location": str(tmp_path / "things")}, settings)
+        with pytest.raises(PublishError, match="is there already and is no published output"):
+            shelf.publish("r1", {1: "a"})
+        assert (tmp_path / "things" / "precious.txt").exists()
+
+    def test_nothing_published(self, tmp_path: Path, settings: Settings) -> None:
+        shelf = Shelf({"to": "parquet", "location": str(tmp_path / "none")}, settings)
+        for kind in ("parquet", "delta"):
+            with pytest.raises(SourceChangedError):
+                open_published(kind, str(tmp_path / "none"), None, shelf.connections)
+
+
+class TestPostgres:
+    """What only a database can show."""
+
+    @pytest.fixture
+    def shelf(self, database: psycopg.Connection, settings: Settings) -> Shelf:
+        return Shelf({"to": "postgres", "connection": "db", "table": "mart.things"}, settings, info_of(database))
+
+    def test_types_key_and_comments_come_from_the_contract(self, shelf: Shelf, database: psycopg.Connection) -> None:
+        columns = [
+            {"name": "id", "type": "bigint", "description": "the id"}, {"name": "u", "type": "uuid"}, {"name": "j", "type": "json"},
+            {"name": "d", "type": "decimal(12,2)"}, {"name": "t", "type": "timestamptz"}, {"name": "c", "type": "time"},
+            {"name": "l", "type": "array<string>"}, {"name": "s", "type": "struct<a: integer>"}, {"name": "b", "type": "binary"},
+        ]  # fmt: skip
+        import datetime as dt
+        from decimal import Decimal
+
+        row: dict[str, Any] = {
+            "id": 1, "u": "6ecd8c99-4036-403d-bf84-cf8400f67836", "j": '{"a": 1}', "d": Decimal("1.10"),
+            "t": dt.datetime(2026, 1, 1, tzinfo=dt.UTC), "c": dt.time(1, 2, 3), "l": ["x", "y"], "s": {"a": 1}, "b": b"\x00",
+        }  # fmt: skip
+        kinds = [pa.int64(), pa.string(), pa.string(), pa.decimal128(12, 2), pa.timestamp("us", "UTC"), pa.time64("us"), pa.list_(pa.string()), pa.struct([("a", pa.int32())]), pa.binary()]  # fmt: skip
+        schema = pa.schema(list(zip(row, kinds, strict=True)))
+        nulls = {**dict.fromkeys(row), "id": 2}
+        shelf.publish("r1", {}, columns=columns, table=pa.Table.from_pylist([row, nulls], schema))
+        found = database.execute("SELECT id, u::text, j, d, t, c, l, s, b FROM mart.things ORDER BY id").fetchall()
+        assert found[0] == (1, row["u"], {"a": 1}, row["d"], row["t"], row["c"], ["x", "y"], {"a": 1}, b"\x00")
+        assert found[1] == (2, *[None] * 8)
+        types = database.execute(
+            "SELECT attname, format_type(atttypid, atttypmod), col_description(attrelid, attnum) FROM pg_attribute "
+            "WHERE attrelid = 'mart.things'::regclass AND attnum > 0"
+        ).fetchall()
+        assert [kind for _, kind, _ in types] == [
+            "bigint", "uuid", "jsonb", "numeric(12,2)", "timestamp with time zone", "time without time zone", "text[]", "jsonb", "bytea",
+        ]  # fmt: skip
+        assert types[0][2] == "the id"
+        keys = database.execute(
+            "SELECT count(*) FROM pg_index WHERE indisprimary AND indrelid::regclass::text LIKE 'mart.things\\_\\_%'"
+        )
+        assert keys.fetchone() == (1,)
+
+    def test_grants_and_dependents_stay(self, shelf: Shelf, database: psycopg.Connection) -> None:
+        shelf.publish("r1", {1: "a"})
+        database.execute(
+            "DROP ROLE IF EXISTS reader_of_things; CREATE ROLE reader_of_things; GRANT SELECT ON mart.things TO reader_of_things"
+        )
+        database.execute("CREATE VIEW above AS SELECT v FROM mart.things")
+        shelf.publish("r2", {2: "b"})
+        assert database.execute("SELECT * FROM above").fetchall() == [("b",)]
+        granted = "SELECT has_table_privilege('reader_of_things', 'mart.things', 'SELECT')"
+        assert database.execute(granted).fetchone() == (True,)
+        other = [{"name": "id", "type": "string"}]
+        with pytest.raises(PublishError, match="other views depend on it"):
+            shelf.publish("r3", {}, columns=other, table=pa.table({"id": ["x"]}))
+        assert shelf.seen() == {2: "b"}
+        database.execute("DROP VIEW above")
+        shelf.publish("r3", {}, columns=other, table=pa.table({"id": ["x"]}))
+        assert database.execute("SELECT * FROM mart.things").fetchall() == [("x",)]
+        assert database.execute(granted).fetchone() == (True,)
+        database.execute("DROP OWNED BY reader_of_things; DROP ROLE reader_of_things")
+
+    def test_a_table_of_somebody_else_is_left_alone(self, shelf: Shelf, database: psycopg.Connection) -> None:
+        database.execute("CREATE SCHEMA mart; CREATE TABLE mart.things AS SELECT 1 AS precious")
+        with pytest.raises(PublishError, match="is there already and is no published output"):
+            shelf.publish("r1", {1: "a"})
+        assert database.execute("SELECT precious FROM mart.things").fetchall() == [(1,)]
+
+    def test_a_long_reader_delays_the_switch_only(
+        self, shelf: Shelf, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from airflow_dataproducts.engine.targets import postgres
+
+        monkeypatch.setattr(postgres, "_LOCK_TIMEOUT", "100ms")
+        shelf.publish("r1", {1: "a"})
+        uri = f"host={database.info.host} user={database.info.user} dbname={database.info.dbname}"
+        with psycopg.connect(uri) as reader:
+            reader.execute("SELECT * FROM mart.things")  # keeps its lock until its transaction ends
+            publishing = threading.Thread(target=shelf.publish, args=("r2", {2: "b"}))
+            publishing.start()
+            publishing.join(1.5)
+            assert publishing.is_alive()
+            assert shelf.seen() == {1: "a"}  # other readers are not held up
+        publishing.join(60)
+        assert shelf.seen() == {2: "b"}
+
+    def test_old_tables_are_few(self, shelf: Shelf, database: psycopg.Connection) -> None:
+        for run in range(6):
+            shelf.publish(f"r{run}", {run: "x"})
+        tables = database.execute(
+            "SELECT count(*) FROM pg_tables WHERE schemaname = 'mart' AND tablename LIKE 'things\\_\\_%'"
+        )
+        assert tables.fetchone() == (3,)
+        assert shelf.target().published("r0") is not None
+
+    def test_an_unreachable_database(self, settings: Settings, tmp_path: Path) -> None:
+        from airflow_dataproducts.engine.connections import ConnectionInfo
+
+        info = ConnectionInfo("db", "postgres", host=str(tmp_path), login="me", password="hunter2", schema="x")
+        shelf = Shelf({"to": "postgres", "connection": "db", "table": "t"}, settings, info)
+        with pytest.raises(PublishError) as caught:
+            shelf.publish("r1", {1: "a"})
+        assert "hunter2" not in str(caught.value)
