@@ -76,7 +76,8 @@ def extract(run: Run, step: ExtractStep) -> Reference:
     """
     run.catalog.run_started(run.plan, run.run_id)
     watermark = run.catalog.watermark(run.plan.product.id, step.name) if step.incremental else None
-    reading = Reading(run.connections, run.settings, lambda source: _published(run, source), watermark)
+    upto = _same_end(run, step, watermark)
+    reading = Reading(run.connections, run.settings, lambda source: _published(run, source), watermark, upto)
     cursor = getattr(step.source, "cursor", None)
     with open_source(step.name, step.source, reading) as stream:
         if cursor and cursor not in stream.schema.names:
@@ -86,7 +87,9 @@ def extract(run: Run, step: ExtractStep) -> Reference:
         highest = _Highest(cursor)
         staged = staging.write(staging.new_folder(run.staging, "extract", step.name), highest.watch(stream))
     staged = Staged(staged.uri, staged.rows, staged.bytes, highest.text or watermark)
-    run.catalog.extracted(run.key, step.name, staged.rows, staged.bytes)
+    run.catalog.extracted(
+        run.key, step.name, {"rows": staged.rows, "bytes": staged.bytes, "watermark": staged.watermark}
+    )
     since = f" past {step.source.cursor} {watermark}" if watermark else ""  # type: ignore[union-attr]
     log.info("input %s: %s rows%s, %.1f MiB staged", step.name, f"{staged.rows:,}", since, staged.bytes / 2**20)
     return staged.to_dict()
@@ -199,6 +202,18 @@ def record(run: Run, inputs: Mapping[str, Reference], published: Mapping[str, Re
 def failed(run: Run, task: str, error: Exception) -> None:
     """Note a failure in the catalog."""
     run.catalog.run_failed(run.key, task, str(error))
+
+
+def _same_end(run: Run, step: ExtractStep, watermark: str | None) -> str | None:
+    """How far an incremental input may be read.
+
+    A run that reads again may have published some of its outputs already. Rows that came since would reach the others
+    only, and the watermark would pass them by; they are left to the next run.
+    """
+    if not step.incremental:
+        return None
+    before, end = run.catalog.extracted_before(run.key, step.name)
+    return (end or watermark) if before else None
 
 
 class _Highest:

@@ -99,9 +99,9 @@ class Catalog:
             values = {"state": "failed", "failed_task": task, "error": error, "finished_at": _now()}
             _update_run(connection, key, values)
 
-    def extracted(self, key: RunKey, name: str, rows: int, size: int) -> None:
-        """Note what a run read from an input; ``size`` in bytes of Parquet."""
-        row = {**key.values, "input": name, "rows": rows, "bytes": size, "extracted_at": _now()}
+    def extracted(self, key: RunKey, name: str, staged: Mapping[str, Any]) -> None:
+        """Note what a run read from an input: rows, bytes of Parquet and watermark."""
+        row = {**key.values, "input": name, **staged, "extracted_at": _now()}
         with self._transaction() as connection:
             _upsert(connection, tables.extracts, row)
 
@@ -141,6 +141,14 @@ class Catalog:
         query = sa.select(table.c.value).where(table.c.product_id == product_id, table.c.input == name)
         with self._transaction() as connection:
             return connection.execute(query).scalar_one_or_none()
+
+    def extracted_before(self, key: RunKey, name: str) -> tuple[bool, str | None]:
+        """Whether the run has read this input before, and how far."""
+        table = tables.extracts
+        same = (table.c.product_id == key.product_id) & (table.c.run_id == key.run_id) & (table.c.input == name)
+        with self._transaction() as connection:
+            row = connection.execute(sa.select(table.c.watermark).where(same)).first()
+        return row is not None, row[0] if row else None
 
     def current(self, product_id: str) -> list[dict[str, Any]]:
         """The newest publication of each output of a product, by output name."""

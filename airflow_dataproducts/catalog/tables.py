@@ -77,9 +77,10 @@ extracts = Table(
     Column("input", _NAME, primary_key=True),
     Column("rows", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),
+    Column("watermark", Text),
     _when("extracted_at"),
 )
-"""What a run read from each input."""
+"""What a run read from each input; ``watermark`` is how far, which a run that reads again may not pass."""
 
 validations = Table(
     "validations",

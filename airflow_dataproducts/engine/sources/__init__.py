@@ -46,13 +46,15 @@ class Reading:
         connections: Airflow's connections.
         settings: the site's.
         published: finds the current version of another product's output.
-        watermark: greatest cursor value already published, as text; None to read everything.
+        watermark: greatest cursor value already published, as text; None to read from the start.
+        upto: greatest cursor value to read, as text; None to read to the end.
     """
 
     connections: Connections
     settings: Settings
     published: Callable[[ProductInput], Published]
     watermark: str | None = None
+    upto: str | None = None
 
 
 def open_source(name: str, source: Input, reading: Reading) -> AbstractContextManager[Stream]:

@@ -27,7 +27,7 @@ def open_query(name: str, source: TableInput | QueryInput, reading: Reading) -> 
     """Open a table or query. See :func:`airflow_dataproducts.engine.sources.open_source`."""
     place = f"input {name}: connection {source.connection}"
     with closing(reading.connections.dbapi(source.connection)) as connection, closing(connection.cursor()) as cursor:
-        condition = sql.where(source.cursor, reading.watermark)
+        condition = sql.where(source.cursor, reading.watermark, reading.upto)
         try:
             cursor.execute(f"SELECT * FROM {sql.relation(source)}{condition}")
             first = cursor.fetchmany(ROWS)

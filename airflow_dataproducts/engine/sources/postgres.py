@@ -40,7 +40,9 @@ def open_query(name: str, source: TableInput | QueryInput, reading: Reading) -> 
             with _errors(name, source.connection):
                 # One snapshot for the columns' types and the rows.
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                stream = read_all(cursor, sql.relation(source), sql.where(source.cursor, reading.watermark))
+                stream = read_all(
+                    cursor, sql.relation(source), sql.where(source.cursor, reading.watermark, reading.upto)
+                )
             yield Stream(stream.schema, _guarded(name, source.connection, stream))
     finally:
         connection.close()

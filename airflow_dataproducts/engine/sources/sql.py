@@ -24,9 +24,17 @@ def relation(source: TableInput | QueryInput) -> str:
     return f"({source.query.strip().rstrip(';')}\n) AS q"
 
 
-def where(cursor: str | None, watermark: str | None) -> str:
-    """The condition that leaves out what has been read before; empty for everything."""
-    if cursor is None or watermark is None:
+def where(cursor: str | None, watermark: str | None, upto: str | None) -> str:
+    """The condition that leaves out what was read before and what comes too late; empty for everything."""
+    if cursor is None:
         return ""
-    literal = watermark if _NUMBER.match(watermark) else text(watermark)
-    return f" WHERE {quote(cursor)} > {literal}"
+    bounds = [
+        f"{quote(cursor)} {sign} {_literal(value)}"
+        for sign, value in ((">", watermark), ("<=", upto))
+        if value is not None
+    ]
+    return f" WHERE {' AND '.join(bounds)}" if bounds else ""
+
+
+def _literal(value: str) -> str:
+    return value if _NUMBER.match(value) else text(value)

@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("input", sa.String(length=250), nullable=False),
         sa.Column("rows", sa.BigInteger(), nullable=False),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("watermark", sa.Text(), nullable=True),
         sa.Column("extracted_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("product_id", "run_id", "input"),
     )

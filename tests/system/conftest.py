@@ -1,0 +1,47 @@
+"""A running Airflow with a folder of products, for all tests of this folder that one worker runs."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from demo.shop import Shop, airflow_connection, postgres
+from demo.standalone import Airflow, discovery, standalone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True)
+class Site:
+    """An Airflow, its dags folder, its published data and a shop's database."""
+
+    airflow: Airflow
+    dags: Path
+    data: Path
+    shop: Shop
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[Site]:
+    """Started once; tests add products of their own."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dp-site-")))
+        uri = stack.enter_context(postgres(folder / "postgres"))
+        shop = Shop(uri)
+        shop.open(orders=5_000, customers=500)
+        (folder / "dags").mkdir()
+        settings = {
+            **discovery(folder / "dags"),
+            "AIRFLOW__DATAPRODUCTS__STORAGE": str(folder / "data"),
+            "AIRFLOW_CONN_SHOP": airflow_connection(uri),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(Path(__file__).parents[2] / "plugins"),
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
+        }
+        airflow = stack.enter_context(standalone(folder / "airflow", settings))
+        yield Site(airflow, folder / "dags", folder / "data", shop)

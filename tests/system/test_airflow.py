@@ -1,0 +1,165 @@
+"""Real scheduler, DAG processor and API server: what happens when a product.yaml is dropped into the folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pyarrow.dataset as pads
+import pytest
+from deltalake import DeltaTable
+
+from tests.conftest import MINIMAL
+
+if TYPE_CHECKING:
+    from tests.system.conftest import Site
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("airflow")]
+
+CSV_PRODUCT = MINIMAL.replace("name: things\ndomain: test", "name: parts\ndomain: factory").replace(
+    "{path: things.csv}", "{path: parts.csv, options: {null_values: [NA]}}"
+)
+SHOP_PRODUCT = """\
+apiVersion: dataproducts/v1
+kind: DataProduct
+name: customers
+domain: shop
+version: 1.0.0
+description: Customers of the shop.
+owner: {team: shop-team, email: shop@example.com}
+schedule: manual
+inputs:
+  customers: {connection: shop, table: public.customers}
+outputs:
+  customers:
+    publish: {to: delta}
+    contract:
+      primary_key: [id]
+      columns:
+        - {name: id, type: bigint, description: Number}
+        - {name: name, type: string, description: Name, pii: name, required: true}
+        - {name: segment, type: string, description: Segment, enum: [consumer, business, public]}
+"""
+
+
+def put(site: Site, folder: str, text: str, **files: str) -> None:
+    (site.dags / folder).mkdir(exist_ok=True)
+    for name, content in files.items():
+        (site.dags / folder / name.replace("_", ".")).write_text(content)
+    (site.dags / folder / "product.yaml").write_text(text)
+
+
+def import_errors(site: Site) -> dict[str, str]:
+    found = site.airflow.request("GET", "/api/v2/importErrors?limit=100")["import_errors"]
+    return {each["filename"]: each["stack_trace"] for each in found}
+
+
+def error_naming(site: Site, text: str) -> str:
+    return str(
+        site.airflow.until(
+            f"an import error with {text}", lambda: next((e for e in import_errors(site).values() if text in e), ""), 60
+        )
+    )
+
+
+def run(site: Site, dag_id: str) -> tuple[str, str]:
+    site.airflow.wait_for_dag(dag_id)
+    run_id = site.airflow.trigger(dag_id)
+    return run_id, site.airflow.finish(dag_id, run_id, 300)
+
+
+def test_a_csv_with_na_for_nulls_is_dropped_in_and_published(site: Site) -> None:
+    put(site, "parts", CSV_PRODUCT, parts_csv="id,label\n1,bolt\n2,NA\n")
+    run_id, state = run(site, "factory.parts")
+    assert state == "success", site.airflow.log("factory.parts", run_id, "validate.things")
+    published = pads.dataset(site.data / "factory" / "parts" / "things").to_table()
+    assert published.to_pylist() == [{"id": 1, "label": "bolt"}, {"id": 2, "label": None}]
+
+
+def test_a_postgres_table_is_published_and_its_page_tells_of_it(site: Site) -> None:
+    put(site, "customers", SHOP_PRODUCT)
+    run_id, state = run(site, "shop.customers")
+    assert state == "success"
+    assert DeltaTable(str(site.data / "shop" / "customers" / "customers")).to_pyarrow_dataset().count_rows() == 500
+    details = site.airflow.request("GET", "/api/v2/dags/shop.customers/details")
+    assert "personal data: name" in details["doc_md"]
+    assert details["owner_links"] == {"shop-team": "mailto:shop@example.com"}
+    assert sorted(tag["name"] for tag in details["tags"]) == ["data-product", "domain:shop"]
+    assets = {each["uri"] for each in site.airflow.request("GET", "/api/v2/assets?limit=100")["assets"]}
+    assert {"dataproducts://shop/customers", "dataproducts://shop/customers/customers"} <= assets
+    log = site.airflow.log("shop.customers", run_id, "validate.customers")
+    assert "output customers: 5 of 5 checks hold on 500 rows" in log
+    assert "Customer 1" not in log
+
+
+def test_the_code_tab_shows_the_manifest(site: Site) -> None:
+    put(site, "customers", SHOP_PRODUCT)
+    site.airflow.wait_for_dag("shop.customers")
+    assert site.airflow.request("GET", "/api/v2/dagSources/shop.customers")["content"] == SHOP_PRODUCT
+
+
+def test_a_mistake_is_its_own_import_error_and_its_cure_is_seen(site: Site) -> None:
+    broken = MINIMAL.replace("name: things\n", "name: mistake\n").replace("type: string", "type: strng")
+    put(site, "mistake", broken, things_csv="id,label\n1,a\n")
+    error = error_naming(site, "mistake/product.yaml:18:")
+    assert "outputs.things.contract.columns[1].type: found the unknown type 'strng'; did you mean string?" in error
+    assert [e for e in import_errors(site).values() if "parts/product.yaml" in e] == []
+    put(site, "mistake", broken.replace("strng", "string"))
+    site.airflow.wait_for_dag("test.mistake")
+    site.airflow.until("no import error", lambda: not [e for e in import_errors(site).values() if "mistake" in e], 60)
+
+
+def test_two_manifests_of_one_id_are_both_named_and_neither_loads(site: Site) -> None:
+    twin = MINIMAL.replace("name: things\n", "name: twin\n")
+    put(site, "twin1", twin)
+    put(site, "twin2", twin)
+    assert "is also in twin2/product.yaml" in error_naming(site, "the product test.twin is also in twin2")
+    assert "is also in twin1/product.yaml" in error_naming(site, "the product test.twin is also in twin1")
+    (site.dags / "twin2" / "product.yaml").unlink()
+    site.airflow.wait_for_dag("test.twin")
+
+
+def test_an_unknown_connection_is_named_by_the_task_and_not_tried_again(site: Site) -> None:
+    lost = SHOP_PRODUCT.replace("name: customers\n", "name: lost\n", 1).replace(
+        "connection: shop", "connection: nowhere"
+    )
+    put(site, "lost", lost)
+    run_id, state = run(site, "shop.lost")
+    assert state == "failed"
+    tasks = site.airflow.request("GET", f"/api/v2/dags/shop.lost/dagRuns/{run_id}/taskInstances")["task_instances"]
+    assert {task["task_id"]: (task["state"], task["try_number"]) for task in tasks}["extract.customers"] == (
+        "failed",
+        1,
+    )
+    assert (
+        "there is no Airflow connection 'nowhere'; add it under Admin > Connections or as AIRFLOW_CONN_NOWHERE"
+        in site.airflow.log("shop.lost", run_id, "extract.customers")
+    )
+
+
+def test_the_api_shows_the_catalog_to_those_who_may_see_it(site: Site) -> None:
+    put(site, "parts", CSV_PRODUCT, parts_csv="id,label\n1,bolt\n2,NA\n")
+    run(site, "factory.parts")
+    base = "/dataproducts/api/v1"
+    assert site.airflow.request("GET", f"{base}/health") == {"status": "healthy"}
+    listed: dict[str, Any] = site.airflow.request("GET", f"{base}/products")
+    assert "factory.parts" in [each["product_id"] for each in listed["products"]]
+    found = site.airflow.request("GET", f"{base}/products/factory.parts")
+    assert [(each["output"], each["rows"]) for each in found["outputs"]] == [("things", 2)]
+    assert site.airflow.request("GET", f"{base}/products/factory.parts/runs")["runs"][0]["state"] == "success"
+    quality = site.airflow.request("GET", f"{base}/products/factory.parts/quality")["validations"][0]
+    assert quality["success"] is True
+    assert quality["gx"][0]["success"] is True
+    assert httpx.get(f"{site.airflow.url}{base}/products").status_code == 401
+    for path in ("products/none.such", "products/none.such/runs"):
+        with pytest.raises(httpx.HTTPStatusError) as caught:
+            site.airflow.request("GET", f"{base}/{path}")
+        assert caught.value.response.status_code == 404
+
+
+def test_the_example_plugin_hears_of_publications(site: Site) -> None:
+    put(site, "customers", SHOP_PRODUCT)
+    run(site, "shop.customers")
+    heard = site.airflow.home / "publications.log"
+    lines = site.airflow.until("the plugin's line", lambda: heard.is_file() and heard.read_text(), 30)
+    assert "shop.customers.customers has published" in lines
