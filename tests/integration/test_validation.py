@@ -199,7 +199,7 @@ def test_quarantine_names_the_rows(settings: Settings) -> None:
 
 def test_personal_data_never_shows(settings: Settings) -> None:
     rows = pa.table({"v": ["bob@example.com", "zoltan"], "w": ["open", "secret"]})
-    columns = [
+    columns: list[dict[str, Any]] = [
         {"name": "v", "type": "string", "pii": "email", "pattern": "^$", "unique": True},
         {"name": "w", "type": "string", "enum": ["open"]},
     ]
@@ -228,7 +228,7 @@ def test_the_result_is_great_expectations_own(settings: Settings) -> None:
 
 def test_metrics(settings: Settings) -> None:
     rows = pa.table({"v": [3, 1, None], "w": ["x", "x", "y"]})
-    columns = [{"name": "v", "type": "bigint"}, {"name": "w", "type": "string", "pii": True}]
+    columns: list[dict[str, Any]] = [{"name": "v", "type": "bigint"}, {"name": "w", "type": "string", "pii": True}]
     found, _ = check(settings, rows, columns)
     assert [(m.column, m.nulls, m.distinct, m.minimum, m.maximum) for m in found.metrics] == [
         ("v", 1, 2, "1", "3"),

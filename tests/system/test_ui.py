@@ -1,0 +1,126 @@
+"""Airflow's own UI, looked at with a browser. With DATAPRODUCTS_SCREENSHOTS=<folder> the pages are kept as pictures."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+
+from tests.conftest import MINIMAL
+from tests.system.test_airflow import CSV_PRODUCT, SHOP_PRODUCT, put, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.system.conftest import Site
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("airflow")]
+
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--window-size=1400,900", "--force-device-scale-factor=1", "--disable-dev-shm-usage",
+)  # fmt: skip
+
+
+def _install_chromium() -> None:
+    """Debian's Chromium where we may install it; elsewhere the tests are skipped, but never in CI."""
+    if shutil.which("chromium") and shutil.which("chromedriver"):
+        return
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        for command in (
+            ["apt-get", "update", "-qq"],
+            ["apt-get", "install", "-y", "-qq", "chromium", "chromium-driver"],
+        ):
+            subprocess.run(command, check=False, capture_output=True, timeout=500)
+    if not shutil.which("chromedriver"):
+        message = "Chromium and its driver are not installed (apt-get install chromium chromium-driver)"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+
+
+class Browser:
+    """A logged-in browser."""
+
+    def __init__(self, site: Site, driver: webdriver.Chrome) -> None:
+        self.site = site
+        self.driver = driver
+
+    def log_in(self) -> None:
+        self.driver.get(f"{self.site.airflow.url}/auth/login/")
+        self.wait_for("Sign")
+        fields = self.driver.find_elements(By.CSS_SELECTOR, "input")
+        fields[0].send_keys("admin")
+        fields[1].send_keys(self.site.airflow.password)
+        self.driver.find_element(By.CSS_SELECTOR, "button[type=submit], button").click()
+        self.wait_for("Dags")
+
+    def open(self, path: str, *texts: str, picture: str | None = None) -> str:
+        """A page's text, once it shows all of ``texts``."""
+        self.driver.get(f"{self.site.airflow.url}{path}")
+        text = ""
+        for each in texts:
+            text = self.wait_for(each)
+        folder = os.environ.get("DATAPRODUCTS_SCREENSHOTS")
+        if picture and folder:
+            time.sleep(3)  # pictures are taken when the page has come to rest
+            self.driver.save_screenshot(str(Path(folder) / f"{picture}.png"))
+        return text
+
+    def wait_for(self, wanted: str, seconds: float = 60) -> str:
+        end = time.monotonic() + seconds
+        text = ""
+        while time.monotonic() < end:
+            text = str(self.driver.execute_script("return document.body ? document.body.innerText : ''"))
+            if wanted in text:
+                return text
+            time.sleep(0.3)
+        raise AssertionError(f"{wanted!r} is not on {self.driver.current_url}: {text[:2000]}")
+
+
+@pytest.fixture(scope="module")
+def browser(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    _install_chromium()
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or "chromium"
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    try:
+        found = Browser(site, driver)
+        found.log_in()
+        yield found
+    finally:
+        driver.quit()
+
+
+def test_a_new_users_two_products_are_seen_published(site: Site, browser: Browser) -> None:
+    put(site, "parts", CSV_PRODUCT, parts_csv="id,label\n1,bolt\n2,NA\n")
+    put(site, "customers", SHOP_PRODUCT)
+    runs = {dag_id: run(site, dag_id) for dag_id in ("factory.parts", "shop.customers")}
+    assert {state for _, state in runs.values()} == {"success"}
+    browser.open("/dags", "factory.parts", "shop.customers", "data-product", picture="dags")
+    for dag_id, (run_id, _) in runs.items():
+        name = dag_id.split(".")[1]
+        text = browser.open(f"/dags/{dag_id}/runs/{run_id}", "extract", "record", picture=f"run-{name}")
+        assert "Success" in text
+    browser.open("/dags/factory.parts/code", "apiVersion", "null_values", picture="code")
+    browser.open("/assets", "factory.parts.things", picture="assets")
+
+
+def test_a_mistake_is_seen_in_the_ui(site: Site, browser: Browser) -> None:
+    put(
+        site,
+        "wrong",
+        MINIMAL.replace("name: things\n", "name: wrong\n")
+        .replace("tier", "teir")
+        .replace("type: string", "type: strng"),
+    )
+    browser.open("/", "Import Error", picture="import-error")
+    (site.dags / "wrong" / "product.yaml").unlink()
