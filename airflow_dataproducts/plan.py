@@ -130,7 +130,7 @@ def task_id(stage: Stage, step: Step) -> str:
 def build_plan(manifest: Manifest) -> Plan:
     """The plan of a manifest. Reads the SQL files it names, nothing else."""
     product = manifest.product
-    folder = manifest.path.resolve().parent
+    folder = manifest.path.absolute().parent
     whole = any(output.publish.mode == "replace" for output in product.outputs.values())
     return Plan(
         product=product,
@@ -140,7 +140,7 @@ def build_plan(manifest: Manifest) -> Plan:
             ExtractStep(name, _absolute(each, folder), bool(getattr(each, "cursor", None)) and not whole)
             for name, each in product.inputs.items()
         ),
-        transforms=tuple(_transform(manifest, name, output) for name, output in product.outputs.items()),
+        transforms=tuple(_transform(manifest, folder, name, output) for name, output in product.outputs.items()),
         validations=tuple(
             ValidateStep(name, output, compile_contract(output.contract, name))
             for name, output in product.outputs.items()
@@ -172,7 +172,7 @@ def _absolute(source: Input, folder: Path) -> Input:
     return source
 
 
-def _transform(manifest: Manifest, name: str, output: Output) -> TransformStep:
+def _transform(manifest: Manifest, folder: Path, name: str, output: Output) -> TransformStep:
     sql, function = None, None
     if output.transform is None:
         sql = f'SELECT * FROM "{next(iter(manifest.product.inputs))}"'
@@ -181,4 +181,4 @@ def _transform(manifest: Manifest, name: str, output: Output) -> TransformStep:
     else:
         file = manifest.sql_file(output.transform)
         sql = file.read_text(encoding="utf-8") if file else output.transform
-    return TransformStep(name, output, sql, function, str(manifest.path.resolve().parent))
+    return TransformStep(name, output, sql, function, str(folder))

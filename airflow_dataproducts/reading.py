@@ -22,7 +22,8 @@ def open_output(product_id: str, output: str | None = None) -> pads.Dataset:
     Raises:
         SourceChangedError: there is no such published output.
     """
-    outputs = {row["output"]: row for row in site_catalog(site_settings()).current(product_id)}
+    with site_catalog(site_settings()) as catalog:
+        outputs = {row["output"]: row for row in catalog.current(product_id)}
     if output is None and len(outputs) == 1:
         output = next(iter(outputs))
     if output not in outputs:

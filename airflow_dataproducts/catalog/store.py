@@ -60,6 +60,12 @@ class Catalog:
         self._url = url
         self._engine_: sa.Engine | None = None
 
+    def __enter__(self) -> Catalog:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
     def run_started(self, plan: Plan, run_id: str) -> None:
         """Note that a run is at work, and the product as its manifest says; a run that goes on keeps its start."""
         product, now = plan.product, _now()

@@ -45,10 +45,9 @@ def _run_all(planned: Plan, identity: str, *, quiet: bool) -> Reference:
     from airflow_dataproducts.environment import AirflowConnections, site_catalog, site_settings
 
     settings = site_settings()
-    catalog = site_catalog(settings)
-    current = runtime.Run(planned, identity, settings, AirflowConnections(), catalog)
-    steps = _Steps(current, quiet=quiet)
-    try:
+    with site_catalog(settings) as catalog:
+        current = runtime.Run(planned, identity, settings, AirflowConnections(), catalog)
+        steps = _Steps(current, quiet=quiet)
         inputs = {
             step.name: steps.do(task_id("extract", step), lambda s=step: runtime.extract(current, s))
             for step in planned.extracts
@@ -66,8 +65,6 @@ def _run_all(planned: Plan, identity: str, *, quiet: bool) -> Reference:
             for step in planned.publications
         }
         return steps.do(RECORD, lambda: runtime.record(current, inputs, published))
-    finally:
-        catalog.close()
 
 
 class _Steps:

@@ -34,7 +34,7 @@ def default_root(manifest: Path) -> Path:
 
 def defaults_files(manifest: Path, root: Path) -> list[Path]:
     """The defaults that hold for a manifest, farthest first."""
-    folder, top = manifest.resolve().parent, root.resolve()
+    folder, top = manifest.absolute().parent, root.absolute()
     chain = [folder]
     while chain[-1] != top and top in chain[-1].parents:
         chain.append(chain[-1].parent)

@@ -47,21 +47,19 @@ class DataProductOperator(BaseOperator):
         from airflow_dataproducts.environment import AirflowConnections, site_catalog, site_settings
 
         settings = site_settings()
-        catalog = site_catalog(settings)
-        run = runtime.Run(self.plan, str(context["run_id"]), settings, AirflowConnections(), catalog)
-        try:
-            return work(run)
-        except DataProductsError as error:
-            self._note(run, error)
-            log.error("%s", error)  # noqa: TRY400 - the message is made for its reader, a traceback is not
-            kind = AirflowFailException if isinstance(error, ValueError) else AirflowException
-            raise kind(str(error)) from None
-        except Exception as error:
-            # A defect, ours or a library's: the traceback is wanted, but it may quote data, so the catalog gets the kind.
-            self._note(run, DataProductsError(f"unexpected {type(error).__name__}, see the task's log"))
-            raise
-        finally:
-            catalog.close()
+        with site_catalog(settings) as catalog:
+            run = runtime.Run(self.plan, str(context["run_id"]), settings, AirflowConnections(), catalog)
+            try:
+                return work(run)
+            except DataProductsError as error:
+                self._note(run, error)
+                log.error("%s", error)  # noqa: TRY400 - the message is made for its reader, a traceback is not
+                kind = AirflowFailException if isinstance(error, ValueError) else AirflowException
+                raise kind(str(error)) from None
+            except Exception as error:
+                # A defect, ours or a library's: its traceback may quote data, so the catalog gets the kind alone.
+                self._note(run, DataProductsError(f"unexpected {type(error).__name__}, see the task's log"))
+                raise
 
     def references(self, context: Context, stage: Stage, steps: Sequence[Step]) -> dict[str, Any]:
         """What the tasks of a stage returned, by step."""

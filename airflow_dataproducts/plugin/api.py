@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations`: FastAPI reads the handlers' annotations as they stand.
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -19,8 +20,10 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 _HIDDEN = {"manifest_path"}
 
 
-def _catalog() -> Catalog:
-    return site_catalog(site_settings())
+def _catalog() -> Iterator[Catalog]:
+    """The catalog for the length of a request."""
+    with site_catalog(site_settings()) as catalog:
+        yield catalog
 
 
 CatalogDep = Annotated[Catalog, Depends(_catalog)]

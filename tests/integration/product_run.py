@@ -39,7 +39,5 @@ def steps(run: Run) -> Reference:
 def main(manifest: str, run_id: str, home: str, infos: list[ConnectionInfo]) -> None:
     """All of it, as a process's main function."""
     run = open_run(manifest, run_id, home, infos)
-    try:
+    with run.catalog:
         steps(run)
-    finally:
-        run.catalog.close()

@@ -29,7 +29,7 @@ from tests.integration import product_run
 from tests.integration.conftest import info_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import psycopg
 
@@ -67,9 +67,15 @@ class Home:
         self.folder = folder
         self.manifest = manifest
         self.infos = list(infos)
+        self._open: list[Run] = []
 
     def open(self, run_id: str) -> Run:
-        return product_run.open_run(str(self.manifest), run_id, str(self.folder), self.infos)
+        self._open.append(product_run.open_run(str(self.manifest), run_id, str(self.folder), self.infos))
+        return self._open[-1]
+
+    def close(self) -> None:
+        for run in self._open:
+            run.catalog.close()
 
     def run(self, run_id: str) -> Reference:
         return product_run.steps(self.open(run_id))
@@ -83,10 +89,12 @@ class Home:
 
 
 @pytest.fixture
-def home(tmp_path: Path, write: Write) -> Home:
+def home(tmp_path: Path, write: Write) -> Iterator[Home]:
     manifest = write(MINIMAL, folder="product")
     (manifest.parent / "things.csv").write_text("id,label\n1,a\n2,b\n")
-    return Home(tmp_path / "home", manifest)
+    found = Home(tmp_path / "home", manifest)
+    yield found
+    found.close()
 
 
 def test_a_run_leaves_its_story_in_the_catalog(home: Home) -> None:
@@ -240,9 +248,11 @@ def test_quarantined_rows_are_kept_beside_the_output(home: Home) -> None:
 
 
 @pytest.fixture
-def three(tmp_path: Path, write: Write, database: psycopg.Connection) -> Home:
+def three(tmp_path: Path, write: Write, database: psycopg.Connection) -> Iterator[Home]:
     database.execute("CREATE TABLE orders (id bigint PRIMARY KEY, label text)")
-    return Home(tmp_path / "home", write(THREE_TARGETS, folder="product"), info_of(database))
+    found = Home(tmp_path / "home", write(THREE_TARGETS, folder="product"), info_of(database))
+    yield found
+    found.close()
 
 
 def visible(home: Home, database: psycopg.Connection) -> dict[str, list[int]]:

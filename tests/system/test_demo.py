@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pyarrow.dataset as pads
 import pytest
@@ -13,15 +13,13 @@ from deltalake import DeltaTable
 
 from tests.conftest import ROOT
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demo")]
 
 
 def test_the_demo_goes_as_told(tmp_path: Path) -> None:
     environment = {**os.environ, "DEMO_FOLDER": str(tmp_path / "demo")}
-    command = [sys.executable, "-m", "demo", "--exit"]
+    version = Path(sys.prefix).name.partition("-airflow-")[2]  # of `make test AIRFLOW=...`
+    command = ["make", "demo", "EXIT=1", *([f"AIRFLOW={version}"] if version else [])]
     result = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=580
     )

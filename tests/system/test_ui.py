@@ -15,7 +15,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 from tests.conftest import MINIMAL
-from tests.system.test_airflow import CSV_PRODUCT, SHOP_PRODUCT, put, run
+from tests.system.test_airflow import CSV_PRODUCT, SHOP_PRODUCT, error_naming, put, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,5 +122,6 @@ def test_a_mistake_is_seen_in_the_ui(site: Site, browser: Browser) -> None:
         .replace("tier", "teir")
         .replace("type: string", "type: strng"),
     )
+    error_naming(site, "wrong/product.yaml:18:")
     browser.open("/", "Import Error", picture="import-error")
     (site.dags / "wrong" / "product.yaml").unlink()
