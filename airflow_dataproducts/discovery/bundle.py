@@ -59,7 +59,7 @@ class ManifestDagBundle(BaseDagBundle):
             self.path.mkdir(parents=True, exist_ok=True)
             for file, text in wanted.items():
                 _write(file, text)
-            for file in [each for each in self.path.rglob("*.yaml.py") if each not in wanted]:
+            for file in [each for each in self.path.rglob("*.py") if each not in wanted]:
                 file.unlink()
             for cache in self.path.rglob("__pycache__"):
                 shutil.rmtree(cache, ignore_errors=True)

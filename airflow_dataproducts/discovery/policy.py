@@ -20,6 +20,8 @@ _STUB = "airflow_dataproducts.discovery.stub"
 def dag_policy(dag: DAG) -> None:
     """Point ``fileloc`` at the manifest; ``relative_fileloc``, by which workers find the file, stays."""
     stub = sys.modules.get(_STUB)
-    manifest = stub.sources.get(dag.dag_id) if stub else None
-    if manifest and str(dag.fileloc).endswith(stub.SUFFIX if stub else ""):
+    if stub is None:
+        return
+    manifest = stub.sources.get(dag.dag_id)
+    if manifest and str(dag.fileloc).endswith(stub.SUFFIXES):
         dag.fileloc = manifest

@@ -10,7 +10,7 @@ from airflow_dataproducts.exceptions import Finding, ManifestError
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
-SUFFIX = ".yaml.py"
+SUFFIXES = (".yaml.py", ".yml.py")
 _TEMPLATE = """\
 # Made by airflow-dataproducts from {path} (sha256 {digest}); changes here are lost. An Airflow DAG file.
 from airflow_dataproducts.discovery.stub import load

@@ -24,16 +24,12 @@ __all__ = [
 class ExtractOperator(DataProductOperator):
     """Copies one input to staging.
 
-    Args:
+    Attributes:
         step: the input.
-        kwargs: ``plan`` and any argument of Airflow's BaseOperator.
     """
 
     ui_color = "#dff3e4"
-
-    def __init__(self, *, step: ExtractStep, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.step = step
+    step: ExtractStep
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the reference of the staged rows."""
@@ -45,16 +41,12 @@ class ExtractOperator(DataProductOperator):
 class TransformOperator(DataProductOperator):
     """Makes one output from the staged inputs.
 
-    Args:
+    Attributes:
         step: the output.
-        kwargs: ``plan`` and any argument of Airflow's BaseOperator.
     """
 
     ui_color = "#fff4d6"
-
-    def __init__(self, *, step: TransformStep, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.step = step
+    step: TransformStep
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the reference of the staged rows."""
@@ -67,16 +59,12 @@ class TransformOperator(DataProductOperator):
 class ValidateOperator(DataProductOperator):
     """Checks one output against its contract with Great Expectations.
 
-    Args:
+    Attributes:
         step: the output and its checks.
-        kwargs: ``plan`` and any argument of Airflow's BaseOperator.
     """
 
     ui_color = "#fde3e3"
-
-    def __init__(self, *, step: ValidateStep, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.step = step
+    step: ValidateStep
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns the references of the rows to publish and of the quarantined ones, and the counts."""
@@ -90,16 +78,12 @@ class ValidateOperator(DataProductOperator):
 class PublishOperator(DataProductOperator):
     """Makes one output visible to readers, at once and once per run.
 
-    Args:
+    Attributes:
         step: the output.
-        kwargs: ``plan`` and any argument of Airflow's BaseOperator.
     """
 
     ui_color = "#e6e0ff"
-
-    def __init__(self, *, step: PublishStep, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.step = step
+    step: PublishStep
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Returns what readers see now."""

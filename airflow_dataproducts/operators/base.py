@@ -29,13 +29,16 @@ class DataProductOperator(BaseOperator):
 
     Args:
         plan: the product's plan, which says where the references of the steps before come from.
+        step: the step of the plan that is this task's; None for the one that closes the run.
+        kwargs: any argument of Airflow's BaseOperator.
     """
 
     ui_color = "#e8f4ff"
 
-    def __init__(self, *, plan: Plan, **kwargs: Any) -> None:
+    def __init__(self, *, plan: Plan, step: Step | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.plan = plan
+        self.step = step
 
     def within_run(self, context: Context, work: Callable[[Run], _Result]) -> _Result:
         """Do the work in the run this task belongs to.

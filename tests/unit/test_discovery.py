@@ -125,7 +125,9 @@ class TestBundle:
         second = self.refresh(tmp_path)
         assert second["a/product.yaml.py"] != first["a/product.yaml.py"]
         assert second["b/product.yaml.py"] == first["b/product.yaml.py"]
-        path.unlink()
+        path.rename(path.with_name("product.yml"))
+        assert list(self.refresh(tmp_path)) == ["a/product.yml.py", "b/product.yaml.py"]
+        path.with_name("product.yml").unlink()
         assert list(self.refresh(tmp_path)) == ["b/product.yaml.py"]
 
     def test_an_unchanged_file_keeps_its_time(self, tmp_path: Path, write: Write) -> None:

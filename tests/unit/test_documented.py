@@ -15,6 +15,7 @@ from airflow_dataproducts.get_provider_info import get_provider_info
 from airflow_dataproducts.manifest.messages import models_of, step_into
 from airflow_dataproducts.manifest.product import Product
 from airflow_dataproducts.settings import Settings
+from docs.reference import markdown
 from tests.conftest import ROOT
 
 if typing.TYPE_CHECKING:
@@ -65,6 +66,10 @@ def test_every_field_is_described_and_in_the_reference(model: type[BaseModel], n
     assert f"`{field.alias or name}`" in REFERENCE.read_text(), (
         f"{model.__name__}.{name} is missing: run `python -m docs.reference`"
     )
+
+
+def test_the_reference_is_up_to_date() -> None:
+    assert REFERENCE.read_text() == markdown(), "run `python -m docs.reference`"
 
 
 def test_every_error_is_in_the_tree() -> None:
