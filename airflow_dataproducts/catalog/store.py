@@ -203,7 +203,11 @@ class Catalog:
             engine = sa.create_engine(self._url, pool_pre_ping=True, json_serializer=_json)
             if engine.dialect.name == "sqlite":
                 sa.event.listen(engine, "connect", _patient_sqlite)
-            _migrate(engine)
+            try:
+                _migrate(engine)
+            except BaseException:
+                engine.dispose()
+                raise
             self._engine_ = engine
         return self._engine_
 
