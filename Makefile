@@ -16,13 +16,15 @@ export EXIT
 
 setup: $(READY)
 
-# The constraints pin everything; another Airflow than the pinned one brings its own providers' versions.
+# The constraints pin everything; another Airflow than the pinned one brings its own providers' versions. Bytecode is compiled
+# now, because every task of every run starts a process, and some machines forbid Python to write it on the way.
 $(READY): pyproject.toml constraints.txt Makefile
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(if $(AIRFLOW),grep -v '^apache-airflow' constraints.txt,cat constraints.txt) > $(VENV)/constraints.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraints $(VENV)/constraints.txt $(if $(AIRFLOW),--prerelease allow 'apache-airflow==$(AIRFLOW)') \
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraints $(VENV)/constraints.txt $(if $(AIRFLOW),--prerelease allow 'apache-airflow==$(AIRFLOW)') \
 		--group test --group lint --group bench --editable '.[polars]'
+	$(BIN)/python -m compileall -q airflow_dataproducts
 	touch $@
 
 demo: $(READY)

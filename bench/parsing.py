@@ -6,6 +6,7 @@ import importlib.machinery
 import importlib.util
 import logging
 import statistics
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -150,6 +151,7 @@ def by_dag_factory(folder: Path, n: int) -> object:
 def measure(folder: Path) -> dict[str, float]:
     """Milliseconds per DAG, the median of rounds, taken in turns so that a busy machine is busy for all."""
     logging.disable(logging.WARNING)
+    sys.dont_write_bytecode = False  # the files by hand are read as Airflow reads them the second time
     write_files(folder)
     ways: dict[str, Callable[[Path, int], object]] = {"ours": by_us, "by hand": by_hand, "dag-factory": by_dag_factory}
     for load in ways.values():
