@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pytest
 
+from airflow_dataproducts.engine import targets
 from airflow_dataproducts.engine.targets import Request, open_published, open_target
 from airflow_dataproducts.exceptions import PublishError, SourceChangedError
 from airflow_dataproducts.manifest.outputs import Output
@@ -209,12 +211,21 @@ class TestParquetOnDisk:
         shelf.publish("r2", {2: "b"})
         assert old.to_table()["id"].to_pylist() == [1]
 
-    def test_old_versions_are_few(self, tmp_path: Path, settings: Settings) -> None:
+    def test_old_versions_are_few(self, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(targets, "KEEP_FOR", dt.timedelta(seconds=-5))
         shelf = Shelf({"to": "parquet", "location": str(tmp_path / "things")}, settings)
         for run in range(6):
             shelf.publish(f"r{run}", {run: "x"})
         assert len([each for each in (tmp_path / "things.versions").iterdir() if each.is_dir()]) == 3
         assert shelf.seen() == {5: "x"}
+
+    def test_what_may_still_be_read_is_kept(self, tmp_path: Path, settings: Settings) -> None:
+        shelf = Shelf({"to": "parquet", "location": str(tmp_path / "things")}, settings)
+        shelf.publish("r0", {0: "x"})
+        old = open_published("parquet", str(tmp_path / "things"), None, shelf.connections)
+        for run in range(1, 6):
+            shelf.publish(f"r{run}", {run: "x"})
+        assert old.to_table()["id"].to_pylist() == [0]
 
     def test_a_folder_of_somebody_else_is_left_alone(self, tmp_path: Path, settings: Settings) -> None:
         (tmp_path / "things").mkdir()
@@ -244,7 +255,6 @@ class TestPostgres:
             {"name": "d", "type": "decimal(12,2)"}, {"name": "t", "type": "timestamptz"}, {"name": "c", "type": "time"},
             {"name": "l", "type": "array<string>"}, {"name": "s", "type": "struct<a: integer>"}, {"name": "b", "type": "binary"},
         ]  # fmt: skip
-        import datetime as dt
         from decimal import Decimal
 
         row: dict[str, Any] = {
@@ -315,7 +325,10 @@ class TestPostgres:
         publishing.join(60)
         assert shelf.seen() == {2: "b"}
 
-    def test_old_tables_are_few(self, shelf: Shelf, database: psycopg.Connection) -> None:
+    def test_old_tables_are_few(
+        self, shelf: Shelf, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(targets, "KEEP_FOR", dt.timedelta(seconds=-5))
         for run in range(6):
             shelf.publish(f"r{run}", {run: "x"})
         tables = database.execute(

@@ -7,6 +7,7 @@ again, because its task was killed and retried, finds its own version and does n
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_dataproducts.manifest.outputs import PostgresPublish
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from airflow_dataproducts.engine.connections import Connections
     from airflow_dataproducts.manifest.outputs import Output
     from airflow_dataproducts.settings import Settings
+
+
+KEEP_VERSIONS = 3
+KEEP_FOR = timedelta(hours=1)
+"""An old version is deleted when there are this many newer ones and it is this old: readers may still be at work on it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.contract.ddl import quote
-from airflow_dataproducts.engine import duck
+from airflow_dataproducts.engine import duck, targets
 from airflow_dataproducts.engine.staging import Stream
 from airflow_dataproducts.engine.storage import Place, is_full, s3_client
 from airflow_dataproducts.engine.targets import Publication
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from airflow_dataproducts.engine.targets import Request
     from airflow_dataproducts.settings import Settings
 
-KEEP_VERSIONS = 3
 _VERSION_FILE = "_version.json"
 _CURRENT_FILE = "_current.json"
+_STAMP = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class ParquetTarget:
 
         stamp = datetime.now(UTC)
         run = hashlib.sha256(request.run_id.encode()).hexdigest()[:8]
-        name = f"{stamp:%Y%m%dT%H%M%SZ}-{run}-{uuid.uuid4().hex[:6]}"
+        name = f"{stamp:{_STAMP}}-{run}-{uuid.uuid4().hex[:6]}"
         folder = (self._versions / name).make()
         partition_by = tuple(getattr(request.output.publish, "partition_by", ()))
         mode = request.output.publish.mode
@@ -141,13 +141,17 @@ class ParquetTarget:
         return Publication("parquet", self._place.uri, version.name, version.rows)
 
     def _forget(self, version: Version) -> None:
-        """Delete all but the newest versions and what killed attempts left; the current one stays whatever its name."""
+        """Delete versions that nobody reads any more and what killed attempts left; the current one stays whatever its name."""
         import pyarrow.fs as pafs
 
         infos = self._place.filesystem.get_file_info(pafs.FileSelector(self._versions.path, allow_not_found=True))
         names = sorted((Path(info.path).name for info in infos if info.type == pafs.FileType.Directory), reverse=True)
-        for name in [each for each in names if each != version.name][KEEP_VERSIONS - 1 :]:
-            (self._versions / name).remove()
+        young = (
+            f"{datetime.now(UTC) - targets.KEEP_FOR:{_STAMP}}"  # names begin with their time, so they compare as times
+        )
+        for name in [each for each in names if each != version.name][targets.KEEP_VERSIONS - 1 :]:
+            if name < young:
+                (self._versions / name).remove()
 
 
 class _Counter:

@@ -8,7 +8,7 @@ only briefly, so that a long reader delays the switch and not the readers behind
 from __future__ import annotations
 
 import hashlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import tenacity
@@ -16,6 +16,7 @@ import tenacity
 from airflow_dataproducts.contract import ddl
 from airflow_dataproducts.contract.ddl import quote, text
 from airflow_dataproducts.contract.types import postgres_type
+from airflow_dataproducts.engine import targets
 from airflow_dataproducts.engine.sources.postgres import reason
 from airflow_dataproducts.engine.targets import Publication
 from airflow_dataproducts.exceptions import PublishError, SourceError
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from airflow_dataproducts.engine.targets import Request
     from airflow_dataproducts.manifest.contract import Contract
 
-KEEP_VERSIONS = 3
 LEDGER = "dataproducts_publications"
 _LOCK_TIMEOUT = "3s"
 _ATTEMPTS = 20
@@ -73,7 +73,7 @@ class PostgresTarget:
                     return done
                 rows, table = self._build(cursor, request)
             self._switch_with_patience(request, table, rows)
-            with self._session() as cursor:
+            with suppress(_LockedError), self._session() as cursor:  # what is still read goes with the next run
                 self._forget(cursor)
         return Publication("postgres", self._name, table, rows)
 
@@ -204,10 +204,12 @@ class PostgresTarget:
         return [f"GRANT {privilege} ON {self._view} TO {grantee}" for privilege, grantee in cursor.fetchall()]
 
     def _forget(self, cursor: Any) -> None:
-        """Drop the tables of all but the newest versions; the ledger's rows stay, they are what makes retries safe."""
+        """Drop the tables that nobody reads any more; the ledger's rows stay, they are what makes retries safe."""
+        cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
         cursor.execute(
-            f"SELECT relation FROM {self._ledger} WHERE target = {text(self._view_name)} "
-            f"ORDER BY published_at DESC OFFSET {KEEP_VERSIONS}"
+            f"SELECT relation FROM (SELECT relation, published_at FROM {self._ledger} WHERE target = {text(self._view_name)} "
+            f"ORDER BY published_at DESC OFFSET {targets.KEEP_VERSIONS}) AS old "
+            f"WHERE published_at < clock_timestamp() - interval '{targets.KEEP_FOR.total_seconds()} s'"
         )
         for (name,) in cursor.fetchall():
             cursor.execute(f"DROP TABLE IF EXISTS {quote(self._schema)}.{quote(name)}")
