@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,9 +50,7 @@ def test_lint_finds_connections_that_airflow_does_not_know(write: Write) -> None
 def test_run_reads_and_writes_through_airflows_connections(
     write: Write, database: psycopg.Connection, tmp_path: Path
 ) -> None:
-    import sqlite3
-
-    with sqlite3.connect(tmp_path / "lite.db") as lite:
+    with closing(sqlite3.connect(tmp_path / "lite.db")) as lite:
         lite.executescript("CREATE TABLE t (id integer, label text); INSERT INTO t VALUES (1, 'a'), (2, 'b')")
     text = MINIMAL.replace("path: things.csv", "connection: lite, table: t").replace(
         "{to: parquet}", "{to: postgres, connection: db, table: mart.things}"

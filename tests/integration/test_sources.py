@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sqlite3
+from contextlib import closing
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -144,7 +145,7 @@ def test_an_unknown_connection(settings: Settings) -> None:
 
 
 def sqlite(path: Path, script: str) -> ConnectionInfo:
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection:
         connection.executescript(script)
     return ConnectionInfo("lite", "sqlite", host=str(path))
 
