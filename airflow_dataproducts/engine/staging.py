@@ -16,7 +16,8 @@ from airflow_dataproducts.engine.storage import Place, is_full, open_place
 from airflow_dataproducts.exceptions import StagingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     import pyarrow as pa
     import pyarrow.dataset as pads
@@ -61,6 +62,17 @@ class Staged:
     def from_dict(cls, data: dict[str, Any]) -> Staged:
         """What ``to_dict`` gave."""
         return cls(**data)
+
+
+def guarded(stream: Stream, errors: Callable[[], AbstractContextManager[None]]) -> Iterator[pa.RecordBatch]:
+    """The stream's batches, each read within a context that turns the source's errors into ours."""
+    while True:
+        with errors():
+            try:
+                batch = next(stream.batches)
+            except StopIteration:
+                return
+        yield batch
 
 
 def new_folder(run: Place, *names: str) -> Place:

@@ -48,11 +48,6 @@ class Manifest:
         """The manifest's file."""
         return self.documents[-1].path
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Every file whose change changes the product: manifest, defaults and SQL files."""
-        return (*(document.path for document in self.documents), *(file for _, file in _sql_files(self)))
-
     def origin(self, loc: Loc) -> Path:
         """The file a value comes from."""
         return origin(list(self.documents), loc).path

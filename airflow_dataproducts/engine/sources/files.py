@@ -10,20 +10,19 @@ import fnmatch
 import re
 import tempfile
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_dataproducts.contract.ddl import quote, text
 from airflow_dataproducts.contract.types import duckdb_type
 from airflow_dataproducts.engine import duck
-from airflow_dataproducts.engine.staging import Stream
+from airflow_dataproducts.engine.staging import Stream, guarded
 from airflow_dataproducts.engine.storage import open_place
 from airflow_dataproducts.exceptions import SourceChangedError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    import pyarrow as pa
 
     from airflow_dataproducts.engine.sources import Reading
     from airflow_dataproducts.engine.storage import Place
@@ -57,7 +56,7 @@ def open_files(name: str, source: FileInput, reading: Reading) -> Iterator[Strea
         _look_for(name, place, source.types, relation.columns)
         with _errors(name, place):
             stream = duck.stream(relation.project(_typed(source)) if kind == "csv" else relation)
-        yield Stream(stream.schema, _guarded(name, place, stream))
+        yield Stream(stream.schema, guarded(stream, partial(_errors, name, place)))
 
 
 def _find(name: str, place: Place) -> list[str]:
@@ -96,7 +95,7 @@ def _parquet(name: str, place: Place, files: list[str]) -> Stream:
         schema = pa.unify_schemas([each.remove_metadata() for each in schemas], promote_options="permissive")
         dataset = pads.dataset(files, filesystem=place.filesystem, format="parquet", schema=schema)
         batches = dataset.to_batches(batch_size=duck.BATCH_ROWS)
-    return Stream(dataset.schema, _guarded(name, place, Stream(dataset.schema, batches)))
+    return Stream(dataset.schema, guarded(Stream(dataset.schema, batches), partial(_errors, name, place)))
 
 
 def _csv(source: FileInput, listed: str) -> str:
@@ -134,16 +133,6 @@ def _fetch(place: Place, files: list[str], stack: ExitStack) -> list[str]:
                 local.write(chunk)
         copies.append(str(copy))
     return copies
-
-
-def _guarded(name: str, place: Place, stream: Stream) -> Iterator[pa.RecordBatch]:
-    while True:
-        with _errors(name, place):
-            try:
-                batch = next(stream.batches)
-            except StopIteration:
-                return
-        yield batch
 
 
 @contextmanager

@@ -7,11 +7,12 @@ PostgreSQL's own text, which the contract's cast then reads. ``numeric(p,s)`` be
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.contract.ddl import quote
 from airflow_dataproducts.engine.sources import sql
-from airflow_dataproducts.engine.staging import Stream
+from airflow_dataproducts.engine.staging import Stream, guarded
 from airflow_dataproducts.exceptions import SourceChangedError, SourceError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def open_query(name: str, source: TableInput | QueryInput, reading: Reading) -> 
                 stream = read_all(
                     cursor, sql.relation(source), sql.where(source.cursor, reading.watermark, reading.upto)
                 )
-            yield Stream(stream.schema, _guarded(name, source.connection, stream))
+            yield Stream(stream.schema, guarded(stream, partial(_errors, name, source.connection)))
     finally:
         connection.close()
 
@@ -108,16 +109,6 @@ def _decimal(typmod: int) -> pa.DataType:
         return pa.string()
     precision, scale = (typmod - _TYPMOD_OFFSET) >> 16, (typmod - _TYPMOD_OFFSET) & 0xFFFF
     return pa.decimal128(precision, scale) if precision <= _DECIMAL128 and scale <= precision else pa.string()
-
-
-def _guarded(name: str, connection: str, stream: Stream) -> Iterator[pa.RecordBatch]:
-    while True:
-        with _errors(name, connection):
-            try:
-                batch = next(stream.batches)
-            except StopIteration:
-                return
-        yield batch
 
 
 def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
