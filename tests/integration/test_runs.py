@@ -140,6 +140,7 @@ def test_a_product_reads_another(home: Home, tmp_path: Path, write: Write) -> No
     reader.manifest.write_text(text.replace("version: ^1", "output: others"))
     with pytest.raises(SourceChangedError, match=r"has no output others \(it has things\)"):
         reader.run("m3")
+    reader.close()
 
 
 def test_data_that_breaks_its_contract_is_not_published(home: Home) -> None:
