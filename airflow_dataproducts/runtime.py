@@ -17,8 +17,9 @@ from airflow_dataproducts.engine import staging
 from airflow_dataproducts.engine.sources import Published, Reading, open_source
 from airflow_dataproducts.engine.staging import Staged, Stream
 from airflow_dataproducts.engine.storage import open_place
-from airflow_dataproducts.engine.targets import Request, location, open_target
+from airflow_dataproducts.engine.targets import Request, location, open_target, own_folder
 from airflow_dataproducts.exceptions import ContractViolation, SourceChangedError
+from airflow_dataproducts.manifest.outputs import PostgresPublish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -311,9 +312,11 @@ def _publish_quarantine(run: Run, step: PublishStep, reference: Reference) -> No
 
     data = staging.read(Staged.from_dict(reference)).to_table()
     data = data.append_column("_run_id", pa.array([run.run_id] * data.num_rows, pa.string()))
-    where = location(run.plan.product.id, step.name, step.output, run.settings)
-    if step.output.publish.to == "postgres":
-        where = f"{run.settings.storage}/{run.plan.product.id.replace('.', '/', 1)}/{step.name}"
-    connection = getattr(step.output.publish, "connection", None) if step.output.publish.to != "postgres" else None
-    place = open_place(where, run.connections.get(connection) if connection else None).beside(".quarantine")
+    product, publish = run.plan.product.id, step.output.publish
+    if isinstance(publish, PostgresPublish):  # a database has no "beside"
+        place = open_place(f"{run.settings.storage}/{own_folder(product, step.name)}")
+    else:
+        info = run.connections.get(publish.connection) if publish.connection else None
+        place = open_place(location(product, step.name, step.output, run.settings), info)
+    place = place.beside(".quarantine")
     staging.write(place / run.staging.path.rpartition("/")[2], Stream(data.schema, iter(data.to_batches())))

@@ -135,7 +135,7 @@ def _show(value: Any, loc: Loc = ()) -> str:
 
 
 def _redact(text: str) -> str:
-    return _URL_LOGIN.sub("://***@", text) if _URL_LOGIN.search(text) else text
+    return _URL_LOGIN.sub("://***@", text)
 
 
 def _fields_at(model: type[BaseModel], loc: Loc) -> list[str]:

@@ -325,6 +325,15 @@ class TestPostgres:
         publishing.join(60)
         assert shelf.seen() == {2: "b"}
 
+    def test_names_that_begin_alike_stay_apart(self, shelf: Shelf) -> None:
+        """Two outputs of one run whose names share more letters than a table's name has room for."""
+        long = "mart." + "monthly_revenue_by_customer_segment_and_region"
+        shelves = [Shelf({**shelf.publish_to, "table": f"{long}_{end}"}, shelf.settings) for end in ("eu", "us")]
+        for number, each in enumerate(shelves):
+            each.connections = shelf.connections
+            each.publish("r1", {number: "x"})
+        assert [each.seen() for each in shelves] == [{0: "x"}, {1: "x"}]
+
     def test_old_tables_are_few(
         self, shelf: Shelf, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -109,10 +109,15 @@ def location(product: str, name: str, output: Output, settings: Settings) -> str
     publish = output.publish
     if isinstance(publish, PostgresPublish):
         return publish.table
-    given = publish.location or f"{product.replace('.', '/', 1)}/{name}"
+    given = publish.location or own_folder(product, name)
     if "://" in given or given.startswith("/"):
         return given.rstrip("/")
     return f"{settings.storage.rstrip('/')}/{given.strip('/')}"
+
+
+def own_folder(product: str, name: str) -> str:
+    """An output's folder under the site's storage, where the manifest names no other."""
+    return f"{product.replace('.', '/', 1)}/{name}"
 
 
 def open_published(kind: str, where: str, connection: str | None, connections: Connections) -> pads.Dataset:

@@ -67,7 +67,7 @@ class ParquetTarget:
     def __init__(self, place: Place, settings: Settings) -> None:
         self._place = place
         self._settings = settings
-        self._pointer: LinkPointer | ObjectPointer = LinkPointer(place) if place.is_local else ObjectPointer(place)
+        self._pointer = _pointer(place)
 
     def published(self, run_id: str) -> Publication | None:
         """See :class:`airflow_dataproducts.engine.targets.Target`."""
@@ -84,12 +84,11 @@ class ParquetTarget:
             raise PublishError(f"output {request.name}: {self._place.uri} was not changed: {reason}") from None
 
     def _publish(self, request: Request) -> Publication:
-        seen = self._pointer.current()
         current = self._current()
         if current and request.run_id in current.runs:
             return self._publication(current)
         version = self._write(request, current)
-        self._pointer.switch(seen, version.name)
+        self._pointer.switch(current.name if current else None, version.name)
         self._forget(version)
         return self._publication(version)
 
@@ -118,7 +117,7 @@ class ParquetTarget:
         mode = request.output.publish.mode
         counted = _Counter()
         with duck.session(self._settings) as connection:
-            before = None if mode == "replace" or current is None else open_dataset(self._place)
+            before = None if mode == "replace" or current is None else _open_version(self._versions / current.name)
             stream = _content(connection, request, before)
             pads.write_dataset(
                 pa.RecordBatchReader.from_batches(stream.schema, counted.over(stream)),
@@ -189,13 +188,16 @@ def open_dataset(place: Place) -> pads.Dataset:
     Raises:
         SourceChangedError: nothing has been published there.
     """
-    import pyarrow.dataset as pads
-
-    pointer: LinkPointer | ObjectPointer = LinkPointer(place) if place.is_local else ObjectPointer(place)
-    name = pointer.current()
+    name = _pointer(place).current()
     if name is None:
         raise SourceChangedError(f"nothing has been published at {place.uri}")
-    folder = place.beside(".versions") / name
+    return _open_version(place.beside(".versions") / name)
+
+
+def _open_version(folder: Place) -> pads.Dataset:
+    """The rows of one version, its partition columns with the types they were written with."""
+    import pyarrow.dataset as pads
+
     kinds = _read_json(folder).get("partition_types", {})
     return pads.dataset(
         folder.path,
@@ -236,6 +238,10 @@ def _partitioning_of(kinds: dict[str, str]) -> pads.Partitioning:
     plain = {"date32[day]": "date32", "double": "float64", "float": "float32", "bool": "bool"}
     fields = [pa.field(name, pa.type_for_alias(plain.get(kind, kind))) for name, kind in kinds.items()]
     return pads.partitioning(pa.schema(fields), flavor="hive")
+
+
+def _pointer(place: Place) -> LinkPointer | ObjectPointer:
+    return LinkPointer(place) if place.is_local else ObjectPointer(place)
 
 
 class LinkPointer:

@@ -60,7 +60,7 @@ class PostgresTarget:
     def current(self, columns: tuple[str, ...]) -> pads.Dataset | None:
         """See :class:`airflow_dataproducts.engine.targets.Target`."""
         with self._session() as cursor:
-            there = _one(cursor, f"SELECT to_regclass({text(self._view)}) IS NOT NULL")
+            there = _exists(cursor, self._view)
         return open_dataset(self._name, self._info, columns) if there else None
 
     def publish(self, request: Request) -> Publication:
@@ -78,7 +78,7 @@ class PostgresTarget:
         return Publication("postgres", self._name, table, rows)
 
     def _published(self, cursor: Any, run_id: str) -> Publication | None:
-        if not _one(cursor, f"SELECT to_regclass({text(self._ledger)}) IS NOT NULL"):
+        if not _exists(cursor, self._ledger):
             return None
         cursor.execute(
             f"SELECT relation, rows FROM {self._ledger} WHERE target = {text(self._view_name)} AND run_id = {text(run_id)}"
@@ -101,7 +101,9 @@ class PostgresTarget:
     def _build(self, cursor: Any, request: Request) -> tuple[int, str]:
         """The next version's table, filled and indexed, in one transaction."""
         contract = request.output.contract
-        name = f"{self._view_name[:40]}__{hashlib.sha256(request.run_id.encode()).hexdigest()[:12]}"
+        # The whole name is in the digest: two views of one schema may begin with the same 40 letters.
+        digest = hashlib.sha256(f"{self._view_name} {request.run_id}".encode()).hexdigest()
+        name = f"{self._view_name[:40]}__{digest[:12]}"
         table = f"{quote(self._schema)}.{quote(name)}"
         cursor.execute(f"DROP TABLE IF EXISTS {table}")
         cursor.execute(ddl.create_table(contract, table, loading=True))
@@ -120,10 +122,10 @@ class PostgresTarget:
 
     def _carry_over(self, cursor: Any, table: str, request: Request) -> None:
         """Copy the rows before that this run does not replace."""
-        if not _one(cursor, f"SELECT to_regclass({text(self._view)}) IS NOT NULL"):
+        there = {name for name, _ in self._columns(cursor, self._view)}
+        if not there:
             return
         contract = request.output.contract
-        there = {name for name, _ in self._columns(cursor, self._view)}
         shared = ", ".join(quote(column.name) for column in contract.columns if column.name in there)
         condition = ""
         if request.output.publish.mode == "merge":
@@ -300,6 +302,10 @@ def _load(cursor: Any, schema: str, table: str, request: Request) -> None:
 
     reader = pa.RecordBatchReader.from_batches(schema_, batches())
     cursor.adbc_ingest(table, reader, mode="append", db_schema_name=schema)
+
+
+def _exists(cursor: Any, relation: str) -> bool:
+    return bool(_one(cursor, f"SELECT to_regclass({text(relation)}) IS NOT NULL"))
 
 
 def _one(cursor: Any, query: str) -> Any:

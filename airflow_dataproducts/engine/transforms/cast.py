@@ -14,7 +14,7 @@ from airflow_dataproducts.engine.transforms.sql import explain
 from airflow_dataproducts.exceptions import TransformError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import duckdb
 
@@ -43,15 +43,12 @@ def to_contract(
     for column in contract.columns:
         if column.name not in given:
             raise TransformError(_missing(output, column.name, list(given)))
-    for column in contract.columns:
-        try:
-            connection.execute(f"SELECT {_cast(column)} FROM {source} LIMIT 0").fetchall()
-        except duckdb.Error:
-            raise TransformError(
-                f"output {output}: column {column.name} is {given[column.name]}, which cannot become the contract's "
-                f"{column.type}; convert it in the SQL or change the contract"
-            ) from None
-    return connection.sql(f"SELECT {', '.join(_cast(column) for column in contract.columns)} FROM {source}")
+    try:
+        return connection.sql(f"SELECT {', '.join(_cast(column) for column in contract.columns)} FROM {source}")
+    except duckdb.Error as error:
+        raise TransformError(
+            _impossible(connection, output, source, contract, given) or f"output {output}: {explain(error)}"
+        ) from None
 
 
 @contextmanager
@@ -68,9 +65,9 @@ def errors(connection: duckdb.DuckDBPyConnection, output: str, source: str, cont
         ) from None
 
 
-def _cast(column: Column, word: str = "CAST") -> str:
+def _cast(column: Column) -> str:
     name, kind = quote(column.name), duckdb_type(column.type)
-    value = f"{word}({name} AS {kind})"
+    value = f"CAST({name} AS {kind})"
     return f"CAST({value} AS VARCHAR) AS {name}" if column.type.name in TEXT_IN_FILES else f"{value} AS {name}"
 
 
@@ -78,6 +75,23 @@ def _missing(output: str, name: str, given: list[str]) -> str:
     near = difflib.get_close_matches(name.lower(), [each.lower() for each in given], n=1, cutoff=0.6)
     hint = f"; did you mean {near[0]}?" if near else ""
     return f"output {output}: the contract's column {name} is not in the result{hint} (it has {', '.join(given)})"
+
+
+def _impossible(
+    connection: duckdb.DuckDBPyConnection, output: str, source: str, contract: Contract, given: Mapping[str, str]
+) -> str | None:
+    """The first column whose type can never become the contract's; None when the failure has another reason."""
+    import duckdb
+
+    for column in contract.columns:
+        try:
+            connection.execute(f"SELECT {_cast(column)} FROM {source} LIMIT 0").fetchall()
+        except duckdb.Error:
+            return (
+                f"output {output}: column {column.name} is {given[column.name]}, which cannot become the contract's "
+                f"{column.type}; convert it in the SQL or change the contract"
+            )
+    return None
 
 
 def _unfit(connection: duckdb.DuckDBPyConnection, output: str, source: str, contract: Contract) -> str | None:
