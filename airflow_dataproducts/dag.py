@@ -10,13 +10,14 @@ from airflow.sdk.configuration import conf
 
 from airflow_dataproducts.documentation import product_markdown
 from airflow_dataproducts.operators import (
+    DocumentOperator,
     ExtractOperator,
     PublishOperator,
     RecordOperator,
     TransformOperator,
     ValidateOperator,
 )
-from airflow_dataproducts.plan import RECORD, task_id
+from airflow_dataproducts.plan import DOCUMENT, RECORD, STAGES, task_id
 from airflow_dataproducts.settings import SECTION
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ def build_dag(plan: Plan) -> DAG:
         record = RecordOperator(task_id=RECORD, plan=plan, outlets=[product_asset(product.id)])
         for before, after in zip(groups, [*groups[1:], record], strict=True):
             before >> after
+        # Beside publishing, and also when a validation failed: then its page is wanted most.
+        document = DocumentOperator(task_id=DOCUMENT, plan=plan, trigger_rule="all_done", retries=0)
+        groups[STAGES.index("validate")] >> document >> record
     return dag
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Stage = Literal["extract", "transform", "validate", "publish"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 RECORD = "record"
+DOCUMENT = "document"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +143,7 @@ def build_plan(manifest: Manifest) -> Plan:
         ),
         transforms=tuple(_transform(manifest, folder, name, output) for name, output in product.outputs.items()),
         validations=tuple(
-            ValidateStep(name, output, compile_contract(output.contract, name))
-            for name, output in product.outputs.items()
+            ValidateStep(name, output, compile_contract(output.contract)) for name, output in product.outputs.items()
         ),
         publications=tuple(PublishStep(name, output) for name, output in product.outputs.items()),
     )

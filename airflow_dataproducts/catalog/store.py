@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from airflow_dataproducts.plan import Plan
 
-HEAD = "0001"
+HEAD = "0002"
 _VERSION_TABLE = "dataproducts_alembic_version"
 _MIGRATION_LOCK = 7_302_551_902_114  # any number that is ours: PostgreSQL's advisory locks are named by numbers
 
@@ -111,23 +111,59 @@ class Catalog:
         with self._transaction() as connection:
             _upsert(connection, tables.extracts, row)
 
-    def validated(self, key: RunKey, output: str, found: Mapping[str, Any], metrics: list[dict[str, Any]]) -> None:
+    def validated(self, key: RunKey, output: str, found: Mapping[str, Any]) -> None:
         """Keep an output's validation.
 
         Args:
             key: the run.
             output: the output's name.
             found: the columns of ``validations`` but the key and time.
-            metrics: one per column: column, nulls, distinct, minimum, maximum.
         """
         with self._transaction() as connection:
             _upsert(connection, tables.validations, {**key.values, "output": output, **found, "validated_at": _now()})
+
+    def validation(self, key: RunKey, output: str) -> dict[str, Any] | None:
+        """An output's validation in a run; None if there was none."""
+        table = tables.validations
+        same = (table.c.product_id == key.product_id) & (table.c.run_id == key.run_id) & (table.c.output == output)
+        with self._transaction() as connection:
+            row = connection.execute(sa.select(table).where(same)).mappings().first()
+        return dict(row) if row else None
+
+    def measured(self, key: RunKey, output: str, metrics: list[dict[str, Any]]) -> None:
+        """Keep the metrics of an output's columns: column, nulls, distinct, minimum, maximum of each."""
+        with self._transaction() as connection:
             for metric in metrics:
                 row = {
                     **key.values, "output": output, "column_name": metric["column"], "nulls": metric["nulls"],
                     "distinct_values": metric["distinct"], "minimum": metric["minimum"], "maximum": metric["maximum"],
                 }  # fmt: skip
                 _upsert(connection, tables.column_metrics, row)
+
+    def measured_before(self, key: RunKey, output: str, runs: int) -> dict[str, tuple[str, ...]]:
+        """What the checks of an output measured in the runs that published it last, newest first, by check.
+
+        Args:
+            key: the run that asks, which is left out.
+            output: the output's name.
+            runs: how many runs to look back on.
+        """
+        found, seen = tables.validations, tables.publications
+        same = [found.c[name] == seen.c[name] for name in ("product_id", "run_id", "output")]
+        query = (
+            sa.select(found.c.results)
+            .join(seen, sa.and_(*same))
+            .where(seen.c.product_id == key.product_id, seen.c.output == output, seen.c.run_id != key.run_id)
+            .order_by(seen.c.published_at.desc())
+            .limit(runs)
+        )
+        measured: dict[str, tuple[str, ...]] = {}
+        with self._transaction() as connection:
+            for (results,) in connection.execute(query):
+                for each in results:
+                    if each.get("observed") is not None:
+                        measured[each["check"]] = (*measured.get(each["check"], ()), each["observed"])
+        return measured
 
     def published(self, key: RunKey, output: str, publication: Mapping[str, Any]) -> None:
         """Note what a run made visible; a retry keeps the first time.

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Float,
     Index,
     Integer,
     MetaData,
@@ -94,11 +95,14 @@ validations = Table(
     Column("checks", Integer, nullable=False),
     Column("failed", Integer, nullable=False),
     Column("warned", Integer, nullable=False),
+    Column("score", Float),
+    Column("dimensions", JSON),
     Column("results", JSON, nullable=False),
     Column("gx", JSON, nullable=False),
     _when("validated_at"),
 )
-"""What a run's validation of each output found; ``gx`` is Great Expectations' own JSON."""
+"""What a run's validation of each output found; ``gx`` is Great Expectations' own JSON, ``score`` the quality score from
+0 to 100, ``dimensions`` the same by dimension."""
 
 column_metrics = Table(
     "column_metrics",

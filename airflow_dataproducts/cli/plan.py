@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -9,7 +10,16 @@ import typer
 from airflow_dataproducts.cli.common import Format, FormatOption, ManifestArgument, RootOption, one_manifest, print_json
 from airflow_dataproducts.manifest.load import load_manifest
 from airflow_dataproducts.manifest.outputs import PostgresPublish
-from airflow_dataproducts.plan import RECORD, ExtractStep, PublishStep, TransformStep, ValidateStep, build_plan, task_id
+from airflow_dataproducts.plan import (
+    DOCUMENT,
+    RECORD,
+    ExtractStep,
+    PublishStep,
+    TransformStep,
+    ValidateStep,
+    build_plan,
+    task_id,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +42,7 @@ def plan(path: ManifestArgument, *, output: FormatOption = Format.TEXT, root: Ro
     for stage, steps in planned.stages:
         for step in steps:
             typer.echo(f"  {task_id(stage, step):<28} {describe(step)}")
+    typer.echo(f"  {DOCUMENT:<28} metrics of every column and Data Docs, beside publishing")
     typer.echo(f"  {RECORD:<28} run, metrics and watermarks to the catalog; asset event {product.id}")
     for file, fields in origins.items():
         typer.echo(f"from {file}: {', '.join(fields)}")
@@ -45,8 +56,9 @@ def describe(step: Step) -> str:
         how = step.function or f"SQL, {len((step.sql or '').strip().splitlines())} line(s)"
         return f"{how}, cast to {len(step.output.contract.columns)} column(s)"
     if isinstance(step, ValidateStep):
-        stopping = sum(check.on_violation == "fail" for check in step.checks)
-        return f"{len(step.checks)} check(s), {stopping} of which stop the run"
+        count = Counter(check.on_violation for check in step.checks)
+        aside = f", {count['quarantine']} set rows aside" if count["quarantine"] else ""
+        return f"{len(step.checks)} check(s), {count['fail']} of which stop the run{aside}"
     return _target(step)
 
 
@@ -99,7 +111,11 @@ def _as_json(planned: Plan, origins: dict[str, list[str]]) -> dict[str, Any]:
         for step, name in zip(steps, ids, strict=True):
             tasks.append({"task_id": name, "stage": stage, "upstream": before, "does": describe(step)})
         before = ids
-    tasks.append({"task_id": RECORD, "stage": RECORD, "upstream": before, "does": "catalog and asset event"})
+    checked = [task_id("validate", step) for step in planned.validations]
+    tasks.append({"task_id": DOCUMENT, "stage": DOCUMENT, "upstream": checked, "does": "column metrics and Data Docs"})
+    tasks.append(
+        {"task_id": RECORD, "stage": RECORD, "upstream": [*before, DOCUMENT], "does": "catalog and asset event"}
+    )
     product = planned.product
     return {
         "product": product.id,

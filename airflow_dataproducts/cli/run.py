@@ -11,7 +11,7 @@ import typer
 
 from airflow_dataproducts.cli.common import Format, FormatOption, ManifestArgument, RootOption, one_manifest, print_json
 from airflow_dataproducts.exceptions import DataProductsError
-from airflow_dataproducts.plan import RECORD, load_plan, task_id
+from airflow_dataproducts.plan import DOCUMENT, RECORD, load_plan, task_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +64,7 @@ def _run_all(planned: Plan, identity: str, *, quiet: bool) -> Reference:
             step.name: steps.do(task_id("publish", step), lambda s=step: runtime.publish(current, s, validated[s.name]))
             for step in planned.publications
         }
+        steps.do(DOCUMENT, lambda: runtime.document(current, validated))
         return steps.do(RECORD, lambda: runtime.record(current, inputs, published))
 
 

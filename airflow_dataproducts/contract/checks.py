@@ -1,97 +1,32 @@
 """Every rule of a contract, compiled once to an engine-neutral check.
 
-The Great Expectations suite, the documentation line and the catalog entry are translations of these checks; nothing
-else reads a contract's rules.
-
-What they mean: NULL breaks ``NotNull`` alone, never a pattern, a range or uniqueness; NaN is outside every range;
-infinities compare as numbers; a pattern is what Python's ``re.search`` finds; bounds are exact values of the column's
-type.
+The Great Expectations suite, the scan's SQL, the documentation line and the catalog entry are translations of these
+checks; nothing else reads a contract's rules.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_dataproducts.contract import rules as r
+from airflow_dataproducts.contract.expectations import as_rule
+from airflow_dataproducts.contract.formats import FORMATS
 from airflow_dataproducts.manifest.base import Severity
+from airflow_dataproducts.manifest.constraints import Dimension  # noqa: TC001 - a dataclass field's type
 from airflow_dataproducts.manifest.literals import read_literal
+from airflow_dataproducts.manifest.units import format_duration, format_share
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from airflow_dataproducts.manifest.contract import Column, Contract
+    from airflow_dataproducts.manifest.constraints import Bounds, Constraints, Judged, RowCount, ShareBounds
+    from airflow_dataproducts.manifest.contract import Contract, Expectation
     from airflow_dataproducts.manifest.contract import Rule as ManifestRule
-    from airflow_dataproducts.manifest.literals import Literal as Value
+    from airflow_dataproducts.manifest.types import DataType
 
-Dimension = Literal["completeness", "validity", "uniqueness", "consistency", "timeliness", "accuracy"]
-"""The quality dimensions of DAMA's working group, as far as rules on data can measure them."""
-
-
-@dataclass(frozen=True, slots=True)
-class NotNull:
-    """No value is NULL."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unique:
-    """No two rows agree in all of the check's columns; rows with a NULL among them are not compared."""
-
-
-@dataclass(frozen=True, slots=True)
-class Matches:
-    """``re.search(regex, value)`` finds something."""
-
-    regex: str
-
-
-@dataclass(frozen=True, slots=True)
-class OneOf:
-    """The value is one of ``values``."""
-
-    values: tuple[Value, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Between:
-    """The value is within bounds; ``strict_*`` leaves the bound itself out, None leaves that side open."""
-
-    low: Value | None = None
-    high: Value | None = None
-    strict_low: bool = False
-    strict_high: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LengthBetween:
-    """The text has so many characters (code points)."""
-
-    low: int | None = None
-    high: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RowCount:
-    """The table has so many rows, and not too many more or fewer than the version before.
-
-    Attributes:
-        max_change: greatest relative change, as a share of the count before; None for no such bound.
-    """
-
-    low: int | None = None
-    high: int | None = None
-    max_change: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Violations:
-    """``sql``, which counts violations over the outputs and inputs as tables, counts at most ``most``."""
-
-    sql: str
-    most: int = 0
-
-
-Rule = NotNull | Unique | Matches | OneOf | Between | LengthBetween | RowCount | Violations
+Consequence = Literal["fail", "quarantine", "warn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,160 +41,255 @@ class Check:
         on_violation: what then happens: ``fail``, ``quarantine`` or ``warn``.
         dimension: the quality dimension it measures.
         description: a sentence for people.
+        mostly: the share of rows that must hold a row rule, of those with a value (of all, for ``NotNull``).
+        scope: whether it looks at this run's rows or at the whole table as consumers will see it.
+        owner: who answers for it; empty where that is the product's owner.
     """
 
     name: str
-    rule: Rule
+    rule: r.Rule
     columns: tuple[str, ...]
     severity: Severity
-    on_violation: Literal["fail", "quarantine", "warn"]
+    on_violation: Consequence
+    dimension: Dimension
+    description: str
+    mostly: Decimal = Decimal(1)
+    scope: r.Scope = "run"
+    owner: str = ""
+
+    @property
+    def names_rows(self) -> bool:
+        """Whether single rows break it."""
+        return isinstance(self.rule, r.ROW_RULES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A rule with what is usual for its kind, before the manifest's own words on severity and the like."""
+
+    kind: str
+    rule: r.Rule
+    severity: Severity
     dimension: Dimension
     description: str
 
 
-FORMATS = {
-    "email": r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)+$",
-    "uuid": r"^[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$",
-    "uri": r"^[A-Za-z][A-Za-z0-9+.-]*:[^\s]+$",
-    "ipv4": r"^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)$",
-    "ipv6": r"^(?=.*:)[0-9A-Fa-f:]{2,39}(?:\d{1,3}(?:\.\d{1,3}){3})?$",
-    "hostname": r"^(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$",
-    "date": r"^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])$",
-    "time": r"^(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)?$",
-    "date-time": r"^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])[Tt ](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)?$",
-}
-"""``format:`` as patterns, after the formats of JSON Schema (RFC 5321 without quoted names, 4122, 3986, 3339)."""
-
 _FAILING = {Severity.CRITICAL, Severity.HIGH}
 
 
-def compile_contract(contract: Contract, output: str) -> tuple[Check, ...]:
-    """Every check of a contract, columns first, then the key, then the rules, each in the manifest's order.
+def compile_contract(contract: Contract) -> tuple[Check, ...]:
+    """Every check of a contract: the columns there are, each column's, the key, the rules, the expectations.
 
     Args:
         contract: a valid contract.
-        output: the output's name, which SQL rules use as the table's.
     """
-    checks = [check for column in contract.columns for check in _column_checks(column, contract, output)]
+    names = tuple(column.name for column in contract.columns)
+    same = _Draft("columns", r.ColumnSet(names), Severity.CRITICAL, "validity", "the table has the contract's columns")
+    checks = [_check("columns", same, ())]
+    for column in contract.columns:
+        key = column.name in contract.primary_key
+        for draft in _column_drafts(column.name, column.type, column, required=key):
+            if draft.kind == "unique" and contract.primary_key == (column.name,):
+                continue
+            check = _check(f"{column.name}.{draft.kind}", draft, (column.name,))
+            checks.append(check if draft.kind == "type" else _judged(check, column, column.mostly))
     if contract.primary_key:
-        key = ", ".join(contract.primary_key)
-        checks.append(
-            _check(
-                "primary_key", Unique(), Severity.CRITICAL, contract.primary_key, "uniqueness", f"{key} names one row"
-            )
-        )
-    checks.extend(_rule_check(rule) for rule in contract.rules)
-    if not any(isinstance(check.rule, RowCount) and check.rule.low is not None for check in checks):
+        text = f"{', '.join(contract.primary_key)} names one row"
+        key_rule = _Draft("primary_key", r.Unique(), Severity.CRITICAL, "uniqueness", text)
+        checks.append(replace(_check("primary_key", key_rule, contract.primary_key), scope="table"))
+    checks += [check for rule in contract.rules for check in _rule_checks(rule, contract)]
+    checks += [_expectation_check(each, contract) for each in contract.expectations]
+    if contract.max_quarantine is not None:
+        text = f"at most {format_share(contract.max_quarantine)} of the rows are quarantined"
+        most = _Draft("max_quarantine", r.SetAside(contract.max_quarantine), Severity.CRITICAL, "validity", text)
+        checks.append(_check("max_quarantine", most, ()))
+    if not any(isinstance(check.rule, r.RowCount) and check.rule.low is not None for check in checks):
         # A source that is empty by accident must not replace good data. row_count: {min: 0} allows it.
         text = "the table is not empty; allow it with a rule row_count: {min: 0}"
-        checks.append(_check("not_empty", RowCount(low=1), Severity.CRITICAL, (), "completeness", text))
+        draft = _Draft("not_empty", r.RowCount(low=1), Severity.CRITICAL, "completeness", text)
+        checks.append(_check("not_empty", draft, ()))
     return tuple(checks)
 
 
-def _column_checks(column: Column, contract: Contract, output: str) -> Iterator[Check]:
-    for kind, rule, severity, dimension, text in _column_rules(column, contract, output):
-        check = _check(f"{column.name}.{kind}", rule, column.severity or severity, (column.name,), dimension, text)
-        if column.on_violation is not None:
-            # What is counted by a query names no rows that could be set aside.
-            countable = column.on_violation == "quarantine" and isinstance(rule, Violations)
-            check = _with_consequence(check, "fail" if countable else column.on_violation)
-        yield check
+def _check(name: str, draft: _Draft, columns: tuple[str, ...]) -> Check:
+    scope: r.Scope = "table" if isinstance(draft.rule, r.Unique | r.RowCount) else "run"
+    return Check(
+        name,
+        draft.rule,
+        columns,
+        draft.severity,
+        _usual(draft.severity),
+        draft.dimension,
+        draft.description,
+        scope=scope,
+    )
 
 
-_ColumnRule = tuple[str, Rule, Severity, Dimension, str]
+def _usual(severity: Severity) -> Consequence:
+    return "fail" if severity in _FAILING else "warn"
 
 
-def _column_rules(column: Column, contract: Contract, output: str) -> Iterator[_ColumnRule]:
-    name = column.name
-    if column.required or name in contract.primary_key:
-        yield "required", NotNull(), Severity.CRITICAL, "completeness", f"{name} is never NULL"
-    if column.unique and contract.primary_key != (name,):
-        yield "unique", Unique(), Severity.CRITICAL, "uniqueness", f"no two rows share a {name}"
-    if column.pattern is not None:
-        yield "pattern", Matches(column.pattern), Severity.HIGH, "validity", f"{name} matches {column.pattern}"
-    if column.format is not None:
-        yield (
-            "format",
-            Matches(FORMATS[column.format]),
-            Severity.HIGH,
-            "validity",
-            f"{name} is a well-formed {column.format}",
-        )
-    if column.enum is not None:
-        values = tuple(read_literal(column.type, value) for value in column.enum)
-        shown = ", ".join(str(value) for value in column.enum)
-        yield "enum", OneOf(values), Severity.HIGH, "validity", f"{name} is one of {shown}"
-    yield from _bound_rules(column, output)
-    longest = _least(column.max_length, column.type.length)
-    if column.min_length is not None or longest is not None:
-        rule = LengthBetween(column.min_length, longest)
-        yield "length", rule, Severity.HIGH, "validity", f"{name} has {_span(column.min_length, longest)} characters"
-    if column.multiple_of is not None:
-        sql = f'SELECT count(*) FROM "{output}" WHERE "{name}" % {column.multiple_of!r} <> 0'
-        yield "multiple_of", Violations(sql), Severity.HIGH, "validity", f"{name} is a multiple of {column.multiple_of}"
+def _judged(check: Check, said: Judged, mostly: Decimal | None = None) -> Check:
+    """The check with what the manifest says on how bad it is."""
+    severity = said.severity or check.severity
+    consequence = said.on_violation or _usual(severity)
+    if consequence == "quarantine" and not check.names_rows:
+        consequence = "fail"
+    return replace(
+        check,
+        severity=severity,
+        on_violation=consequence,
+        dimension=said.dimension or check.dimension,
+        owner=said.owner,
+        mostly=mostly if mostly is not None else check.mostly,
+    )
 
 
-def _bound_rules(column: Column, output: str) -> Iterator[_ColumnRule]:
-    given = {rule: getattr(column, rule) for rule in ("min", "exclusive_min", "max", "exclusive_max")}
-    read = {rule: read_literal(column.type, value) for rule, value in given.items() if value is not None}
-    if not read:
-        return
+def _column_drafts(name: str, kind: DataType, rules: Constraints, *, required: bool) -> Iterator[_Draft]:
+    yield _Draft("type", r.OfType(kind), Severity.CRITICAL, "validity", f"{name} is a {kind}")
+    if required or rules.required:
+        yield _Draft("required", r.NotNull(), Severity.CRITICAL, "completeness", f"{name} is never NULL")
+    yield from _value_drafts(name, kind, rules)
+
+
+def _value_drafts(name: str, kind: DataType, rules: Constraints) -> Iterator[_Draft]:
+    if rules.unique:
+        yield _Draft("unique", r.Unique(), Severity.CRITICAL, "uniqueness", f"no two rows share a {name}")
+    if rules.pattern is not None:
+        text = f"{name} matches {rules.pattern}"
+        yield _Draft("pattern", r.Matches(rules.pattern), Severity.HIGH, "validity", text)
+    if rules.format is not None:
+        text = f"{name} is a well-formed {rules.format}"
+        yield _Draft("format", r.Matches(FORMATS[rules.format]), Severity.HIGH, "validity", text)
+    if rules.enum is not None:
+        values = tuple(read_literal(kind, value) for value in rules.enum)
+        text = f"{name} is one of {', '.join(str(value) for value in rules.enum)}"
+        yield _Draft("enum", r.OneOf(values), Severity.HIGH, "validity", text)
+    yield from _bound_drafts(name, kind, rules)
+    longest = _least(rules.max_length, kind.length)
+    if rules.min_length is not None or longest is not None:
+        text = f"{name} has {_span(rules.min_length, longest)} characters"
+        yield _Draft("length", r.LengthBetween(rules.min_length, longest), Severity.HIGH, "validity", text)
+    if rules.multiple_of is not None:
+        number = Decimal(repr(rules.multiple_of))
+        text = f"{name} is a multiple of {rules.multiple_of}"
+        yield _Draft("multiple_of", r.MultipleOf(number), Severity.HIGH, "validity", text)
+    if rules.references is not None:
+        to = rules.references
+        text = f"{name} is found in {to.input}.{', '.join(to.columns)}"
+        rule = r.References(to.input, to.columns)
+        yield _Draft("references", rule, Severity.HIGH, "consistency", text)
+
+
+def _bound_drafts(name: str, kind: DataType, rules: Constraints) -> Iterator[_Draft]:
+    given = {rule: getattr(rules, rule) for rule in ("min", "exclusive_min", "max", "exclusive_max")}
+    read = {rule: read_literal(kind, value) for rule, value in given.items() if value is not None}
     # With both an inclusive and an exclusive bound on one side, each is a check of its own: neither is lost.
-    for kind, low, high in (("range", "min", "max"), ("exclusive_range", "exclusive_min", "exclusive_max")):
+    for check, low, high in (("range", "min", "max"), ("exclusive_range", "exclusive_min", "exclusive_max")):
         if low in read or high in read:
-            strict = kind == "exclusive_range"
-            rule = _between(column.name, output, read.get(low), read.get(high), strict=strict)
-            words = " and ".join(
-                f"{sign} {read[side]}" for side, sign in ((low, ">" if strict else ">="), (high, "<" if strict else "<="))
-                if side in read
-            )  # fmt: skip
-            yield kind, rule, Severity.HIGH, "validity", f"{column.name} is {words}"
+            strict = check == "exclusive_range"
+            signs = ((low, ">" if strict else ">="), (high, "<" if strict else "<="))
+            words = " and ".join(f"{sign} {read[side]}" for side, sign in signs if side in read)
+            rule = r.Between(read.get(low), read.get(high), strict, strict)
+            yield _Draft(check, rule, Severity.HIGH, "validity", f"{name} is {words}")
 
 
-def _between(column: str, output: str, low: Value | None, high: Value | None, *, strict: bool) -> Rule:
-    """The bounds as a range, or as a query where a bound has more digits than the floats in GX's arguments can carry."""
-    if all(_survives_float(bound) for bound in (low, high)):
-        return Between(low, high, strict_low=strict, strict_high=strict)
-    signs = ("<=", ">=") if strict else ("<", ">")
-    outside = [
-        f'"{column}" {sign} {bound}' for sign, bound in zip(signs, (low, high), strict=True) if bound is not None
-    ]
-    return Violations(f'SELECT count(*) FROM "{output}" WHERE {" OR ".join(outside)}')
+def _rule_checks(rule: ManifestRule, contract: Contract) -> Iterator[Check]:
+    drafts = list(_rule_drafts(rule, contract))
+    columns = rule.columns or ((rule.column,) if rule.column else ())
+    for draft in drafts:
+        name = rule.name if len(drafts) == 1 else f"{rule.name}.{draft.kind}"
+        check = _judged(_check(name, draft, columns), rule, rule.mostly)
+        yield replace(check, scope=rule.scope or check.scope, description=rule.description or check.description)
 
 
-def _survives_float(value: Value | None) -> bool:
-    if isinstance(value, int):
-        return int(float(value)) == value
-    return not isinstance(value, Decimal) or Decimal(repr(float(value))) == value
-
-
-def _rule_check(rule: ManifestRule) -> Check:
-    compiled: Rule
+def _rule_drafts(rule: ManifestRule, contract: Contract) -> Iterator[_Draft]:
     if rule.sql is not None:
-        compiled = Violations(rule.sql.strip().rstrip(";"), rule.threshold)
-        dimension: Dimension = "consistency"
-        text = rule.description or f"the rule's query counts at most {rule.threshold} violations"
-    else:
-        count = rule.row_count
-        assert count is not None  # noqa: S101 - the model allows no rule with neither
-        compiled = RowCount(count.min, count.max, count.max_change)
-        dimension = "completeness"
-        text = rule.description or f"the table has {_span(count.min, count.max)} rows"
-        if count.max_change is not None:
-            text += f", at most {count.max_change:.0%} more or fewer than before"
-    check = _check(rule.name, compiled, rule.severity or Severity.CRITICAL, (), dimension, text)
-    return check if rule.on_violation is None else _with_consequence(check, rule.on_violation)
+        yield _sql_draft(rule)
+    elif rule.row_count is not None:
+        yield _count_draft(rule.row_count)
+    elif rule.columns:
+        yield from _value_drafts(f"({', '.join(rule.columns)})", _unbounded(contract, rule.columns[0]), rule)
+    elif rule.column is not None:
+        drafts = _column_drafts(rule.column, _unbounded(contract, rule.column), rule, required=False)
+        yield from (draft for draft in drafts if draft.kind != "type")
+        yield from _measure_drafts(rule, rule.column)
+    for name in rule.schema_drift:
+        text = f"the columns and types of the input {name} are what they were"
+        yield _Draft(name, r.SchemaOf(name), Severity.MEDIUM, "consistency", text)
 
 
-def _check(
-    name: str, rule: Rule, severity: Severity, columns: tuple[str, ...], dimension: Dimension, text: str
-) -> Check:
-    consequence: Literal["fail", "warn"] = "fail" if severity in _FAILING else "warn"
-    return Check(name, rule, columns, severity, consequence, dimension, text)
+def _unbounded(contract: Contract, name: str) -> DataType:
+    """The type of a column without its length, which is checked once, with the column."""
+    return replace(contract.column(name).type, length=None)
 
 
-def _with_consequence(check: Check, consequence: Literal["fail", "quarantine", "warn"]) -> Check:
-    return replace(check, on_violation=consequence)
+def _sql_draft(rule: ManifestRule) -> _Draft:
+    assert rule.sql is not None  # noqa: S101 - the caller has looked
+    query = rule.sql.strip().rstrip(";")
+    most = f"{rule.threshold}" if isinstance(rule.threshold, int) else f"{format_share(rule.threshold)} of the rows as"
+    compiled = (
+        r.Violations(query, rule.threshold)
+        if isinstance(rule.threshold, int)
+        else r.Violations(query, 0, rule.threshold)
+    )
+    return _Draft(
+        "sql", compiled, Severity.CRITICAL, "consistency", f"the rule's query counts at most {most} violations"
+    )
+
+
+def _count_draft(count: RowCount) -> _Draft:
+    text = f"the table has {_span(count.min, count.max)} rows{_change(count)}"
+    rule = r.RowCount(count.min, count.max, count.max_change, count.window)
+    return _Draft("row_count", rule, Severity.CRITICAL, "completeness", text)
+
+
+def _measure_drafts(rule: ManifestRule, column: str) -> Iterator[_Draft]:
+    dimensions: dict[str, Dimension] = {"null_rate": "completeness", "distinct_count": "uniqueness"}
+    measures: tuple[r.Measure, ...] = ("null_rate", "distinct_count", "mean", "sum", "stddev")
+    for measure in measures:
+        bounds: Bounds | ShareBounds | None = getattr(rule, measure)
+        if bounds is not None:
+            yield _statistic(measure, bounds, f"the {measure.replace('_', ' ')} of {column}", dimensions.get(measure))
+    for name, bounds in (rule.quantiles or {}).items():
+        draft = _statistic("quantile", bounds, f"the quantile {name} of {column}", None)
+        assert isinstance(draft.rule, r.Statistic)  # noqa: S101 - made so
+        share = Decimal(name.removeprefix("p")) / 100
+        yield replace(draft, kind=name.replace(".", "_"), rule=replace(draft.rule, quantile=share))
+    if rule.freshness is not None:
+        text = f"the newest {column} is at most {format_duration(rule.freshness)} old"
+        yield _Draft("freshness", r.Fresh(rule.freshness), Severity.HIGH, "timeliness", text)
+
+
+def _statistic(measure: r.Measure, bounds: Bounds | ShareBounds, what: str, dimension: Dimension | None) -> _Draft:
+    low, high = (None if bound is None else Decimal(str(bound)) for bound in (bounds.min, bounds.max))
+    rule = r.Statistic(measure, low, high, bounds.max_change, bounds.window)
+    words = [f"{sign} {bound}" for sign, bound in ((">=", low), ("<=", high)) if bound is not None]
+    text = f"{what} is {' and '.join(words) or 'steady'}{_change(bounds)}"
+    return _Draft(measure, rule, Severity.MEDIUM, dimension or "accuracy", text)
+
+
+def _change(bounds: Bounds | ShareBounds | RowCount) -> str:
+    if bounds.max_change is None:
+        return ""
+    before = "before" if bounds.window == 1 else f"the mean of {bounds.window} runs before"
+    return f", at most {format_share(bounds.max_change)} more or less than {before}"
+
+
+def _expectation_check(each: Expectation, contract: Contract) -> Check:
+    named = [each.kwargs.get(key) for key in ("column", "column_A", "column_B")]
+    columns = tuple(_strings([*named, *(each.kwargs.get("column_list") or ())]))
+    short = each.type.rpartition(":")[2]
+    name = each.name or ".".join([*columns[:1], short])
+    text = each.description or f"{short} {', '.join(f'{key}={value}' for key, value in each.kwargs.items())}".strip()
+    known = as_rule(each.type, each.kwargs, contract)
+    rule, mostly = known or (r.GxExpectation(each.type, tuple(sorted(each.kwargs.items()))), Decimal(1))
+    draft = _Draft(short, rule, Severity.HIGH, "validity", text)
+    return _judged(replace(_check(name, draft, columns), scope="run"), each, mostly)
+
+
+def _strings(values: Iterable[Any]) -> Iterator[str]:
+    return (value for value in values if isinstance(value, str))
 
 
 def _least(*values: int | None) -> int | None:

@@ -35,6 +35,31 @@ def duckdb_type(kind: DataType) -> str:
     return _DUCKDB[kind.name]
 
 
+_NAMES: dict[str, tuple[str, ...]] = {
+    "string": ("VARCHAR", "TEXT", "String", "str", "StringDtype", "StringType"),
+    "integer": ("INTEGER", "Integer", "int32", "Int32Dtype", "IntegerType"),
+    "bigint": ("BIGINT", "BigInteger", "int64", "Int64Dtype", "LongType"),
+    "decimal": ("DECIMAL", "NUMERIC", "Numeric", "Decimal", "DecimalType"),
+    "float": ("REAL", "FLOAT", "float32", "Float32Dtype", "FloatType"),
+    "double": ("DOUBLE", "DOUBLE_PRECISION", "Double", "float64", "Float64Dtype", "DoubleType"),
+    "boolean": ("BOOLEAN", "Boolean", "bool", "BooleanDtype", "BooleanType"),
+    "date": ("DATE", "Date", "date", "DateType"),
+    "time": ("TIME", "Time", "time"),
+    "timestamp": ("TIMESTAMP", "DateTime", "datetime64[us]", "datetime64[ns]", "datetime", "TimestampNTZType"),
+    "timestamptz": ("TIMESTAMP", "DateTime", "DatetimeTZDtype", "datetime", "TimestampType"),
+    "uuid": ("UUID", "Uuid", "VARCHAR", "TEXT", "String", "str", "StringDtype", "StringType"),
+    "json": ("JSON", "JSONB", "VARCHAR", "TEXT", "String", "str", "StringDtype", "StringType"),
+    "binary": ("BLOB", "BYTEA", "LargeBinary", "bytes", "BinaryType"),
+    "array": ("ARRAY", "list", "ArrayType"),
+    "struct": ("STRUCT", "JSONB", "dict", "StructType"),
+}
+
+
+def type_names(kind: DataType) -> tuple[str, ...]:
+    """The names of ``kind`` in SQLAlchemy, pandas, Python and Spark, as Great Expectations compares them."""
+    return _NAMES[kind.name]
+
+
 def postgres_type(kind: DataType) -> str:
     """The PostgreSQL type that holds ``kind``; structs, and arrays of them, become jsonb."""
     if kind.name == "decimal":

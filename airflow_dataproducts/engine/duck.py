@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from airflow_dataproducts.settings import Settings
 
 BATCH_ROWS = 65_536
+RAW = "__raw_"
+"""Start of the name under which a table stands as it came; the view of its own name may be replaced by one that casts."""
 
 
 @contextmanager
@@ -43,16 +45,23 @@ def session(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
             connection.close()
 
 
-def add_table(connection: duckdb.DuckDBPyConnection, name: str, data: pads.Dataset) -> None:
+def add_table(connection: duckdb.DuckDBPyConnection, name: str, data: pads.Dataset, schema: str = "main") -> None:
     """Make a dataset readable as a table: local Parquet by DuckDB's own reader, anything else through Arrow."""
     import pyarrow.fs as pafs
 
-    files = getattr(data, "files", None)
-    if files and isinstance(data.filesystem, pafs.LocalFileSystem) and data.partitioning is None:
+    raw_name = RAW + name if schema == "main" else f"{RAW}{schema}_{name}"
+    raw = quote(raw_name)
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    files: list[str] = getattr(data, "files", None) or []
+    # A folder's name may hold a column's value; only Arrow knows which.
+    partitioned = getattr(data, "partitioning", None) is not None and len(data.partitioning.schema) > 0
+    parquet = files and data.format.default_extname == "parquet"
+    if parquet and not partitioned and isinstance(data.filesystem, pafs.LocalFileSystem):
         listed = ", ".join(text(file) for file in files)
-        connection.execute(f"CREATE VIEW {quote(name)} AS SELECT * FROM read_parquet([{listed}])")
+        connection.execute(f"CREATE VIEW {raw} AS SELECT * FROM read_parquet([{listed}])")
     else:
-        connection.register(name, data)
+        connection.register(raw_name, data)
+    connection.execute(f"CREATE VIEW {schema}.{quote(name)} AS FROM {raw}")
 
 
 def one_row(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:

@@ -57,6 +57,22 @@ class Place:
             Path(self.path).mkdir(parents=True, exist_ok=True)
         return self
 
+    def write_text(self, text: str) -> None:
+        """Write a file whole, with the folders above it; over one that is there."""
+        parent = self.path.rpartition("/")[0]
+        if self.is_local:
+            Path(parent).mkdir(parents=True, exist_ok=True)
+        with self.filesystem.open_output_stream(self.path) as stream:
+            stream.write(text.encode())
+
+    def read_text(self) -> str | None:
+        """A file's text; None where there is no such file."""
+        try:
+            with self.filesystem.open_input_stream(self.path) as stream:
+                return bytes(stream.read()).decode()
+        except FileNotFoundError:
+            return None
+
     def remove(self) -> None:
         """Delete the folder and all in it, if it is there."""
         import pyarrow.fs as pafs

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
-from airflow_dataproducts.manifest.base import Part, SeverityName, SqlName, Text
-from airflow_dataproducts.manifest.problems import column_problems, contract_problems, report
+from airflow_dataproducts.manifest.base import Part, SqlName, Text
+from airflow_dataproducts.manifest.constraints import Constraints, Judged, RowCount, Statistics
+from airflow_dataproducts.manifest.contract_problems import column_problems, contract_problems, rule_problems
+from airflow_dataproducts.manifest.problems import report
 from airflow_dataproducts.manifest.types import DataType, parse_type
-from airflow_dataproducts.manifest.units import Share
-
-Scalar = bool | int | float | date | datetime | time | str
-"""A value of an enum or bound as YAML gives it; the contract package reads it as the column's type."""
+from airflow_dataproducts.manifest.units import Duration, Share, parse_share
 
 ColumnType = Annotated[
     DataType,
@@ -22,8 +20,6 @@ ColumnType = Annotated[
     WithJsonSchema({"type": "string", "examples": ["string", "decimal(12,2)", "timestamptz", "array<string>"]}),
 ]
 
-Format = Literal["email", "uuid", "uri", "ipv4", "ipv6", "hostname", "date", "time", "date-time"]
-OnViolation = Literal["fail", "quarantine", "warn"]
 Pii = Literal[
     "name", "email", "phone", "address", "birth_date", "national_id", "ip_address", "device_id", "location",
     "financial", "health", "biometric", "other",
@@ -35,7 +31,7 @@ def _pii(value: Any) -> Any:
     return {True: "other", False: None}[value] if isinstance(value, bool) else value
 
 
-class Column(Part):
+class Column(Constraints):
     """One column of an output and what must be true of its values."""
 
     name: SqlName
@@ -45,38 +41,10 @@ class Column(Part):
     uuid, json, binary, array<...> or struct<...>."""
     description: str = ""
     """What a value means, for those who read the data."""
-    required: bool = False
-    """No value may be NULL."""
-    unique: bool = False
-    """No two rows may share a value; NULLs are not compared."""
-    pattern: str | None = None
-    """Regular expression that Python's re.search must find in each value."""
-    format: Format | None = None
-    """A well-known shape of text: email, uuid, uri, ipv4, ipv6, hostname, date, time or date-time."""
-    enum: tuple[Scalar, ...] | None = Field(default=None, min_length=1)
-    """The only values allowed."""
-    min: Scalar | None = None
-    """Smallest value allowed."""
-    max: Scalar | None = None
-    """Greatest value allowed."""
-    exclusive_min: Scalar | None = None
-    """Every value is greater than this."""
-    exclusive_max: Scalar | None = None
-    """Every value is smaller than this."""
-    min_length: int | None = Field(default=None, ge=0)
-    """Fewest characters of a text."""
-    max_length: int | None = Field(default=None, ge=0)
-    """Most characters of a text."""
-    multiple_of: int | float | None = Field(default=None, gt=0)
-    """Every value is a multiple of this."""
     pii: Annotated[Pii | None, BeforeValidator(_pii), WithJsonSchema({"enum": [*get_args(Pii), True, False]})] = None
     """Kind of personal data in the column; its values never reach logs, messages or the catalog."""
     mask: Literal["hash", "redact", "partial", "null"] | None = None
     """How the column shows itself to readers without the right to it."""
-    severity: SeverityName | None = None
-    """How bad it is when a value breaks a rule of this column: critical, high, medium, low or info."""
-    on_violation: OnViolation | None = None
-    """What then happens: fail the run, quarantine the rows, or warn. By default fail for critical and high."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Column:
@@ -84,40 +52,54 @@ class Column(Part):
         return self
 
 
-class RowCount(Part):
-    """Bounds on the number of rows."""
-
-    min: int | None = Field(default=None, ge=0)
-    """Fewest rows."""
-    max: int | None = Field(default=None, ge=0)
-    """Most rows."""
-    max_change: Share | None = None
-    """Greatest change against the version published before, up or down, such as 50%."""
+def _threshold(value: Any) -> Any:
+    return parse_share(value) if isinstance(value, str) else value
 
 
-class Rule(Part):
-    """A rule about the rows of an output as a whole."""
+class Rule(Constraints, Statistics):
+    """A rule about one column with a severity of its own, about several columns, or about the rows as a whole."""
 
     name: SqlName
     """Name of the rule, as logs and messages show it."""
     description: str = ""
     """What the rule protects."""
+    column: SqlName | None = None
+    """The column it speaks of, for the rules on values, freshness and the statistics."""
+    columns: tuple[SqlName, ...] = ()
+    """The columns it speaks of together, for unique and references."""
     sql: Text | None = None
     """A query that counts violations; outputs and inputs are tables by their names."""
-    threshold: int = Field(default=0, ge=0)
-    """The most violations the query may count."""
+    threshold: Annotated[
+        int | Share, BeforeValidator(_threshold), WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}]})
+    ] = 0
+    """The most violations the query may count, as a number or as a share of the rows, such as 1%."""
+    scope: Literal["run", "table"] | None = None
+    """Whether unique and sql look at this run's rows or at the whole table as consumers will see it. By default the
+    table for unique and the run for sql; in mode replace they are the same."""
     row_count: RowCount | None = None
-    """Bounds on the number of rows, instead of a query."""
-    severity: SeverityName | None = None
-    """How bad a violation is: critical, high, medium, low or info; critical where nothing is said."""
-    on_violation: Literal["fail", "warn"] | None = None
-    """What then happens; by default fail for critical and high."""
+    """Bounds on the number of rows."""
+    freshness: Duration | None = None
+    """The newest value of the column, a date or timestamp, is at most so old when the run validates it."""
+    schema_drift: tuple[SqlName, ...] = ()
+    """Inputs whose columns and types must be what they were when the product last published."""
 
     @model_validator(mode="after")
-    def _one_of(self) -> Rule:
-        if (self.sql is None) == (self.row_count is None):
-            raise ValueError("a rule has either sql or row_count")
+    def _consistent(self) -> Rule:
+        report(rule_problems(self))
         return self
+
+
+class Expectation(Judged):
+    """An expectation of Great Expectations, or of your own."""
+
+    type: Text
+    """Its name, such as expect_column_median_to_be_between, or package.module:ClassName."""
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Its arguments."""
+    name: SqlName | None = None
+    """How logs and messages call it; made from the type and column where left out."""
+    description: str = ""
+    """What it protects."""
 
 
 class Contract(Part):
@@ -128,7 +110,11 @@ class Contract(Part):
     primary_key: tuple[SqlName, ...] = ()
     """The columns that together name a row: never NULL, never twice."""
     rules: tuple[Rule, ...] = ()
-    """Rules about the rows as a whole."""
+    """Rules with a name of their own."""
+    expectations: tuple[Expectation, ...] = ()
+    """Expectations of Great Expectations beside the rules."""
+    max_quarantine: Share | None = None
+    """The greatest share of rows that may be quarantined; more fails the run."""
     evolution: Literal["backward_compatible", "forward_compatible", "full", "none"] = "backward_compatible"
     """Which changes to this contract a minor version may bring."""
 

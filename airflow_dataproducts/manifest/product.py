@@ -210,6 +210,7 @@ def _product_problems(product: Product) -> Iterator[Problem]:
         if isinstance(each, ProductInput) and each.product == product.id:
             yield ("inputs", name, "product"), f"found {each.product!r}, which is this product itself"
     yield from _sla_problems(product)
+    yield from _rule_problems(product)
     for index, consumer in enumerate(product.consumers):
         for position, used in enumerate(consumer.uses):
             if used not in columns:
@@ -218,6 +219,27 @@ def _product_problems(product: Product) -> Iterator[Problem]:
                     ("consumers", index, "uses", position),
                     f"found {used!r}, which no output has (allowed: {allowed})",
                 )
+
+
+def _rule_problems(product: Product) -> Iterator[Problem]:
+    """Rules that look at tables which this product neither reads nor makes."""
+    for name, output in product.outputs.items():
+        others = [*product.inputs, *(each for each in product.outputs if each != name)]
+        contract = output.contract
+        referring = [(("columns", index), each) for index, each in enumerate(contract.columns)]
+        for place, each in (*referring, *((("rules", index), rule) for index, rule in enumerate(contract.rules))):
+            target = each.references.input if each.references else None
+            if target is not None and target not in others:
+                loc = ("outputs", name, "contract", *place, "references")
+                yield (
+                    loc,
+                    f"found the table {target!r}, which is no input or other output (allowed: {', '.join(others)})",
+                )
+        for index, rule in enumerate(contract.rules):
+            for position, source in enumerate(rule.schema_drift):
+                if source not in product.inputs:
+                    where = ("outputs", name, "contract", "rules", index, "schema_drift", position)
+                    yield where, f"found {source!r}, which is no input (allowed: {', '.join(product.inputs)})"
 
 
 def _sla_problems(product: Product) -> Iterator[Problem]:

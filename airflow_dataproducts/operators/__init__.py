@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.operators.base import DataProductOperator
+from airflow_dataproducts.operators.links import DataDocsLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DataProductOperator",
+    "DocumentOperator",
     "ExtractOperator",
     "PublishOperator",
     "RecordOperator",
@@ -64,6 +66,7 @@ class ValidateOperator(DataProductOperator):
     """
 
     ui_color = "#fde3e3"
+    operator_extra_links = (DataDocsLink(),)
     step: ValidateStep
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -73,6 +76,22 @@ class ValidateOperator(DataProductOperator):
         inputs = self.references(context, "extract", self.plan.extracts)
         outputs = self.references(context, "transform", self.plan.transforms)
         return self.within_run(context, lambda run: runtime.validate(run, self.step, inputs, outputs))
+
+
+class DocumentOperator(DataProductOperator):
+    """Measures every column and builds the Data Docs of the run's validations, beside publishing and after failures.
+
+    What people read about data must not stop the data: whatever goes wrong here is a warning in the log.
+    """
+
+    ui_color = "#eeeeee"
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Returns the pages written, by output."""
+        from airflow_dataproducts import runtime
+
+        validated = self.references(context, "validate", self.plan.validations)
+        return self.beside_run(context, lambda run: runtime.document(run, validated)) or {}
 
 
 class PublishOperator(DataProductOperator):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import BaseOperator
@@ -12,7 +13,7 @@ from airflow_dataproducts.exceptions import DataProductsError
 from airflow_dataproducts.plan import task_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from airflow.sdk import Context
 
@@ -46,12 +47,7 @@ class DataProductOperator(BaseOperator):
         Errors go to the catalog and become Airflow's: a mistake that trying again cannot mend fails the task at once,
         anything else leaves it to its retries.
         """
-        from airflow_dataproducts import runtime
-        from airflow_dataproducts.environment import AirflowConnections, site_catalog, site_settings
-
-        settings = site_settings()
-        with site_catalog(settings) as catalog:
-            run = runtime.Run(self.plan, str(context["run_id"]), settings, AirflowConnections(), catalog)
+        with self._run(context) as run:
             try:
                 return work(run)
             except DataProductsError as error:
@@ -63,6 +59,24 @@ class DataProductOperator(BaseOperator):
                 # A defect, ours or a library's: its traceback may quote data, so the catalog gets the kind alone.
                 self._note(run, DataProductsError(f"unexpected {type(error).__name__}, see the task's log"))
                 raise
+
+    def beside_run(self, context: Context, work: Callable[[Run], _Result]) -> _Result | None:
+        """Do work that the run does not depend on: None, and a warning in the log, when it fails."""
+        try:
+            with self._run(context) as run:
+                return work(run)
+        except Exception as error:  # noqa: BLE001 - nothing here may stop the data
+            log.warning("left out: %s", error if isinstance(error, DataProductsError) else repr(error))
+            return None
+
+    @contextmanager
+    def _run(self, context: Context) -> Iterator[Run]:
+        from airflow_dataproducts import runtime
+        from airflow_dataproducts.environment import AirflowConnections, site_catalog, site_settings
+
+        settings = site_settings()
+        with site_catalog(settings) as catalog:
+            yield runtime.Run(self.plan, str(context["run_id"]), settings, AirflowConnections(), catalog)
 
     def references(self, context: Context, stage: Stage, steps: Sequence[Step]) -> dict[str, Any]:
         """What the tasks of a stage returned, by step."""

@@ -10,5 +10,5 @@ import duckdb  # noqa: F401
 import great_expectations.expectations  # noqa: F401
 import pyarrow.dataset  # noqa: F401
 
-import airflow_dataproducts.engine.validation.exact  # noqa: F401
+import airflow_dataproducts.engine.validation.served  # noqa: F401
 import tests.integration.product_run  # noqa: F401

@@ -33,6 +33,7 @@ def steps(run: Run) -> Reference:
     outputs = {step.name: runtime.transform(run, step, inputs) for step in run.plan.transforms}
     validated = {step.name: runtime.validate(run, step, inputs, outputs) for step in run.plan.validations}
     published = {step.name: runtime.publish(run, step, validated[step.name]) for step in run.plan.publications}
+    runtime.document(run, validated)
     return runtime.record(run, inputs, published)
 
 

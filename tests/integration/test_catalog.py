@@ -96,14 +96,17 @@ def test_a_retried_task_writes_the_same_again(url: sa.URL, plan: Plan) -> None:
         "checks": 1,
         "failed": 0,
         "warned": 0,
-        "results": [],
+        "score": 99.5,
+        "dimensions": {"validity": 99.5},
+        "results": [{"check": "n", "observed": "5"}],
         "gx": [{"x": float("nan")}],
     }
     metric = {"column": "id", "nulls": 0, "distinct": 5, "minimum": "1", "maximum": "5"}
     for _ in range(2):
         catalog.run_started(plan, "r1")
         catalog.extracted(KEY, "things", {"rows": 5, "bytes": 9, "watermark": "5"})
-        catalog.validated(KEY, "things", found, [metric])
+        catalog.validated(KEY, "things", found)
+        catalog.measured(KEY, "things", [metric])
         catalog.published(KEY, "things", publication)
         catalog.run_finished(KEY, {"things": "5"})
     for table in tables.metadata.sorted_tables:
@@ -113,6 +116,8 @@ def test_a_retried_task_writes_the_same_again(url: sa.URL, plan: Plan) -> None:
     assert catalog.watermark("test.things", "other") is None
     assert catalog.extracted_before(KEY, "things") == (True, "5")
     assert catalog.extracted_before(RunKey("test.things", "r2"), "things") == (False, None)
+    assert catalog.measured_before(KEY, "things", 3) == {}
+    assert catalog.measured_before(RunKey("test.things", "r2"), "things", 3) == {"n": ("5",)}
     catalog.close()
 
 

@@ -74,7 +74,7 @@ def test_run_reads_and_writes_through_airflows_connections(
         (
             "id,label\n1,a\n1,b\n",
             1,
-            "output things breaks its contract, nothing was published: 1 of 3 checks failed: primary_key (2)",
+            "output things breaks its contract, nothing was published: 1 of 6 checks failed: primary_key (2)",
         ),
         ("id,lab\n1,a\n", 1, "the contract's column label is not in the result; did you mean lab? (it has id, lab)"),
     ],

@@ -102,8 +102,8 @@ def test_a_run_leaves_its_story_in_the_catalog(home: Home) -> None:
     (run,) = home.rows(tables.runs)
     assert (run["state"], run["version"], run["error"]) == ("success", "1.0.0", None)
     (validation,) = home.rows(tables.validations)
-    assert (validation["success"], validation["rows"], validation["checks"], validation["failed"]) == (True, 2, 3, 0)
-    assert validation["gx"][0]["statistics"]["evaluated_expectations"] == 2
+    assert (validation["success"], validation["rows"], validation["checks"], validation["failed"]) == (True, 2, 6, 0)
+    assert validation["gx"][0]["statistics"]["evaluated_expectations"] == 6
     (publication,) = home.rows(tables.publications)
     assert (publication["kind"], publication["rows"], publication["version"]) == ("parquet", 2, "1.0.0")
     assert {row["column_name"]: row["distinct_values"] for row in home.rows(tables.column_metrics)} == {
@@ -150,7 +150,7 @@ def test_data_that_breaks_its_contract_is_not_published(home: Home) -> None:
         home.run("r2")
     assert (
         str(caught.value)
-        == "output things breaks its contract, nothing was published: 1 of 3 checks failed: primary_key (2)"
+        == "output things breaks its contract, nothing was published: 1 of 6 checks failed: primary_key (2)"
     )
     assert pads.dataset(home.data / "things" / "things").to_table()["label"].to_pylist() == ["a", "b"]
     assert [row["success"] for row in home.rows(tables.validations)] == [False, True]
@@ -244,8 +244,71 @@ def test_quarantined_rows_are_kept_beside_the_output(home: Home) -> None:
     (home.manifest.parent / "things.csv").write_text("id,label\n1,a\n2,bad\n3,c\n")
     assert home.run("r1") == {"things": 2}
     aside = pads.dataset(home.data / "things" / "things.quarantine").to_table().to_pylist()
-    assert aside == [{"id": 2, "label": "bad", "_run_id": "r1"}]
+    assert aside == [
+        {
+            "id": 2,
+            "label": "bad",
+            "_run_id": "r1",
+            "_broken_rules": ["label.pattern"],
+            "_reason": "label matches ^[a-z]$",
+        }
+    ]
     assert home.rows(tables.validations)[0]["quarantined"] == 1
+
+
+def test_quarantine_and_output_add_up(home: Home) -> None:
+    """Rows that break several rules, and keys that come twice, are set aside once and named for each."""
+    home.manifest.write_text(
+        MINIMAL.replace("type: string,", "type: string, pattern: '^[a-z]$', max_length: 4, on_violation: quarantine,")
+        .replace("type: integer,", "type: integer, unique: true, on_violation: quarantine,")
+        .replace("primary_key: [id]", "primary_key: [label]")
+    )
+    rows = ["1,a", "2,toolong", "3,c", "3,d", "4,e", "5,f6"]
+    (home.manifest.parent / "things.csv").write_text("id,label\n" + "\n".join(rows) + "\n")
+    assert home.run("r1") == {"things": 2}
+    good = pads.dataset(home.data / "things" / "things").to_table()["id"].to_pylist()
+    aside = pads.dataset(home.data / "things" / "things.quarantine").to_table().to_pylist()
+    assert good == [1, 4]
+    assert {row["label"]: row["_broken_rules"] for row in aside} == {
+        "toolong": ["label.pattern", "label.length"], "c": ["id.unique"], "d": ["id.unique"], "f6": ["label.pattern"],
+    }  # fmt: skip
+
+
+def test_a_key_must_be_one_rows_own_in_the_whole_table(home: Home) -> None:
+    home.manifest.write_text(MINIMAL.replace("{to: parquet}", "{to: parquet, mode: append}"))
+    assert home.run("r1") == {"things": 2}
+    with pytest.raises(ContractViolation, match=r"primary_key \(2\)"):
+        home.run("r2")
+    home.manifest.write_text(
+        home.manifest.read_text().replace(
+            "primary_key: [id]", "rules: [{name: own, column: id, unique: true, scope: run}]"
+        )
+    )
+    assert home.run("r3") == {"things": 4}
+
+
+def test_rules_compare_with_what_published_runs_measured(home: Home) -> None:
+    rules = "rules: [{name: ids, column: id, mean: {max_change: 50%}, severity: high}, {name: drift, schema_drift: [things], severity: high}]"
+    home.manifest.write_text(MINIMAL.replace("primary_key: [id]", rules))
+    data = home.manifest.parent / "things.csv"
+    data.write_text("id,label\n10,a\n20,b\n")
+    home.run("r1")
+    data.write_text("id,label\n100,a\n200,b\n")
+    with pytest.raises(ContractViolation, match=r"ids \("):
+        home.run("r2")
+    data.write_text("id,label\n12,a\n20,b\n")
+    home.run("r3")  # r2 was not published, so r1 is what it is compared with
+    data.write_text("id,label,more\n12,a,x\n20,b,y\n")
+    with pytest.raises(ContractViolation, match=r"drift \(1\)"):
+        home.run("r4")
+
+
+def test_every_validation_has_its_page(home: Home) -> None:
+    home.run("r1")
+    (page,) = (home.data.parent / "_data_docs").rglob("*.html")
+    text = page.read_text()
+    assert "names one row" in text
+    assert "http" not in text.replace("http-equiv", "")
 
 
 @pytest.fixture

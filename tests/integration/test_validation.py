@@ -12,7 +12,7 @@ import pyarrow.dataset as pads
 import pytest
 
 from airflow_dataproducts.contract.checks import compile_contract
-from airflow_dataproducts.engine.validation import validate
+from airflow_dataproducts.engine.validation import Before, Tables, validate
 from airflow_dataproducts.exceptions import ContractViolation
 from airflow_dataproducts.manifest.outputs import Output
 from airflow_dataproducts.plan import ValidateStep
@@ -26,13 +26,14 @@ D = Decimal
 
 def check(
     settings: Settings, rows: pa.Table, columns: list[dict[str, Any]], current: pa.Table | None = None, **more: Any
-) -> tuple[Validation, set[int]]:
+) -> Validation:
     inputs = more.pop("inputs", {})
     publish = more.pop("publish", {"to": "parquet"})
     output = Output.model_validate({"contract": {"columns": columns, **more}, "publish": publish})
-    step = ValidateStep("t", output, compile_contract(output.contract, "t"))
-    tables = {"t": pads.dataset(rows), **{name: pads.dataset(table) for name, table in inputs.items()}}
-    return validate(step, tables, settings, None if current is None else pads.dataset(current))
+    step = ValidateStep("t", output, compile_contract(output.contract))
+    tables = Tables({"t": pads.dataset(rows)}, {name: pads.dataset(table) for name, table in inputs.items()})
+    before = Before(None if current is None else pads.dataset(current), more.pop("measured", {}))
+    return validate(step, tables, settings, before)
 
 
 def column(kind: str, **rules: Any) -> list[dict[str, Any]]:
@@ -128,7 +129,7 @@ CASES: list[tuple[str, pa.Array, dict[str, Any], str, int]] = [
     ("values", "rule", "name", "broken"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
 def test_meaning(settings: Settings, values: pa.Array, rule: dict[str, Any], name: str, broken: int) -> None:
-    found, _ = check(settings, pa.table({"v": values}), [{"name": "v", **rule}])
+    found = check(settings, pa.table({"v": values}), [{"name": "v", **rule}])
     (result,) = [each for each in found.results if each.check == name]
     assert (result.success, result.unexpected) == (broken == 0, broken)
 
@@ -136,7 +137,7 @@ def test_meaning(settings: Settings, values: pa.Array, rule: dict[str, Any], nam
 def test_composite_keys(settings: Settings) -> None:
     rows = pa.table({"a": [1, 1, 1, None], "b": ["x", "x", "y", "z"]})
     columns = [{"name": "a", "type": "bigint"}, {"name": "b", "type": "string"}]
-    found, _ = check(settings, rows, columns, primary_key=["a", "b"])
+    found = check(settings, rows, columns, primary_key=["a", "b"])
     assert {each.check: each.unexpected for each in found.failures} == {"a.required": 1, "primary_key": 2}
 
 
@@ -145,11 +146,11 @@ def test_rules_see_inputs_and_the_threshold_counts(settings: Settings) -> None:
     inputs = {"known": pa.table({"v": [1]})}
     rows = pa.table({"v": [1, 2, 3]})
     for threshold, holds in ((1, False), (2, True)):
-        found, _ = check(
+        found = check(
             settings, rows, column("bigint"), inputs=inputs, rules=[{"name": "r", "sql": sql, "threshold": threshold}]
         )
-        result = found.results[0]
-        assert (result.check, result.success, result.unexpected) == ("r", holds, 0 if holds else 2)
+        (result,) = [each for each in found.results if each.check == "r"]
+        assert (result.success, result.unexpected) == (holds, 2)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_row_counts_speak_of_what_consumers_will_see(settings: Settings) -> None
     rules = {"rules": [{"name": "n", "row_count": {"min": 103, "max_change": "10%"}}], "primary_key": ["v"]}
 
     def counted(mode: str, current: pa.Table | None) -> tuple[bool, int]:
-        found, _ = check(settings, rows, column("bigint"), current, publish={"to": "parquet", "mode": mode}, **rules)
+        found = check(settings, rows, column("bigint"), current, publish={"to": "parquet", "mode": mode}, **rules)
         (result,) = [each for each in found.results if each.check == "n"]
         return result.success, result.unexpected
 
@@ -184,17 +185,31 @@ def test_row_counts_speak_of_what_consumers_will_see(settings: Settings) -> None
 
 def test_empty_tables(settings: Settings) -> None:
     empty = pa.table({"v": pa.array([], pa.int64())})
-    assert [each.check for each in check(settings, empty, column("bigint"))[0].failures] == ["not_empty"]
+    assert [each.check for each in check(settings, empty, column("bigint")).failures] == ["not_empty"]
     allowed = [{"name": "n", "row_count": {"min": 0}}]
-    assert not check(settings, empty, column("bigint", required=True, min=1), rules=allowed)[0].failures
+    assert not check(settings, empty, column("bigint", required=True, min=1), rules=allowed).failures
 
 
-def test_quarantine_names_the_rows(settings: Settings) -> None:
+def test_quarantined_rows_are_counted(settings: Settings) -> None:
     rows = pa.table({"v": ["a", "bad", "b", None, "bad2"]})
-    found, positions = check(settings, rows, column("string", pattern="^.$", on_violation="quarantine"))
-    assert positions == {1, 4}
+    found = check(settings, rows, column("string", pattern="^.$", on_violation="quarantine"))
     assert found.quarantined == 2
     assert not found.failures
+    assert found.warnings[0].samples == ("bad", "bad2")
+
+
+@pytest.mark.parametrize(("most", "holds"), [("40%", True), ("39%", False)])
+def test_too_many_quarantined_rows_fail(settings: Settings, most: str, holds: bool) -> None:
+    rows = pa.table({"v": ["a", "bad", "b", None, "bad2"]})
+    columns = column("string", pattern="^.$", on_violation="quarantine")
+    found = check(settings, rows, columns, max_quarantine=most)
+    assert [each.check for each in found.failures] == ([] if holds else ["max_quarantine"])
+
+
+def test_quarantined_rows_are_not_among_those_counted(settings: Settings) -> None:
+    rows = pa.table({"v": ["bad", "bad2"]})
+    found = check(settings, rows, column("string", pattern="^.$", on_violation="quarantine"))
+    assert [each.check for each in found.failures] == ["not_empty"]
 
 
 def test_personal_data_never_shows(settings: Settings) -> None:
@@ -203,8 +218,8 @@ def test_personal_data_never_shows(settings: Settings) -> None:
         {"name": "v", "type": "string", "pii": "email", "pattern": "^$", "unique": True},
         {"name": "w", "type": "string", "enum": ["open"]},
     ]
-    found, _ = check(settings, rows, columns, primary_key=["v"])
-    kept = json.dumps([found.gx, found.rows_as_dicts(), found.summary()], default=str) + str(found.metrics)
+    found = check(settings, rows, columns, primary_key=["v"])
+    kept = json.dumps([found.gx, found.rows_as_dicts(), found.summary()], default=str)
     assert "bob" not in kept
     assert "zoltan" not in kept
     assert "xxx@xxxxxxx.xxx" in kept
@@ -212,25 +227,21 @@ def test_personal_data_never_shows(settings: Settings) -> None:
 
 
 def test_the_result_is_great_expectations_own(settings: Settings) -> None:
-    found, _ = check(settings, pa.table({"v": [1, 5]}), column("bigint", max=3, description="x"))
-    (rows, measures) = found.gx
+    found = check(settings, pa.table({"v": [1, 5]}), column("bigint", max=3, description="x"))
+    (rows,) = found.gx
     assert rows["statistics"] == {
-        "evaluated_expectations": 1,
-        "successful_expectations": 0,
+        "evaluated_expectations": 4,
+        "successful_expectations": 3,
         "unsuccessful_expectations": 1,
-        "success_percent": 0.0,
+        "success_percent": 75.0,
     }
-    config = rows["results"][0]["expectation_config"]
+    (broken,) = [each for each in rows["results"] if not each["success"]]
+    config = broken["expectation_config"]
     assert config["type"] == "expect_column_values_to_be_between"
-    assert config["meta"] == {"check": "v.range", "severity": "high", "dimension": "validity"}
-    assert measures["results"][0]["success"]
-
-
-def test_metrics(settings: Settings) -> None:
-    rows = pa.table({"v": [3, 1, None], "w": ["x", "x", "y"]})
-    columns: list[dict[str, Any]] = [{"name": "v", "type": "bigint"}, {"name": "w", "type": "string", "pii": True}]
-    found, _ = check(settings, rows, columns)
-    assert [(m.column, m.nulls, m.distinct, m.minimum, m.maximum) for m in found.metrics] == [
-        ("v", 1, 2, "1", "3"),
-        ("w", 0, 2, None, None),
-    ]
+    assert config["meta"] == {
+        "check": "v.range", "severity": "high", "dimension": "validity", "on_violation": "fail", "scope": "run",
+    }  # fmt: skip
+    assert broken["result"] == {
+        "element_count": 2, "unexpected_count": 1, "unexpected_percent": 50.0, "missing_count": 0, "missing_percent": 0.0,
+        "unexpected_percent_total": 50.0, "unexpected_percent_nonmissing": 50.0, "partial_unexpected_list": [5],
+    }  # fmt: skip

@@ -84,10 +84,11 @@ def test_plan_shows_the_steps() -> None:
         "  extract.rates                files s3://raw/rates/*.csv\n"
         "  extract.segments             product marketing.customer-segments ^2, output its only one\n"
         "  transform.orders             SQL, 1 line(s), cast to 5 column(s)\n"
-        "  validate.orders              10 check(s), 9 of which stop the run\n"
+        "  validate.orders              15 check(s), 14 of which stop the run\n"
         "  publish.orders               replace delta at s3://data-products/sales/orders\n"
+        "  document                     metrics of every column and Data Docs, beside publishing\n"
         "  record                       run, metrics and watermarks to the catalog; asset event sales.sales-orders\n"
-    ).replace("10 check(s), 9", "9 check(s), 8")
+    )
 
 
 def test_plan_shows_where_a_value_comes_from() -> None:
@@ -101,8 +102,8 @@ def test_plan_shows_where_a_value_comes_from() -> None:
 def test_plan_for_programs() -> None:
     found = json.loads(call("plan", FULL, "--format", "json").stdout)
     assert found["product"] == "sales.sales-orders"
-    assert [task["task_id"] for task in found["tasks"]][-2:] == ["publish.orders", "record"]
-    assert found["tasks"][-1]["upstream"] == ["publish.orders"]
+    assert [task["task_id"] for task in found["tasks"]][-3:] == ["publish.orders", "document", "record"]
+    assert found["tasks"][-1]["upstream"] == ["publish.orders", "document"]
     assert found["manifest"]["outputs"]["orders"]["contract"]["columns"][2]["type"] == "decimal(12,2)"
 
 

@@ -39,7 +39,7 @@ def test_the_dag_of_the_full_manifest() -> None:
     assert dag.dag_id == "sales.sales-orders"
     assert dag.task_ids == [
         "extract.orders", "extract.customers", "extract.rates", "extract.segments",
-        "transform.orders", "validate.orders", "publish.orders", "record",
+        "transform.orders", "validate.orders", "publish.orders", "record", "document",
     ]  # fmt: skip
     assert dag.tags == {"data-product", "domain:sales", "tier:gold", "sales", "orders"}
     assert dag.owner_links == {"sales-analytics": "mailto:sales-data@example.com"}
@@ -61,7 +61,8 @@ def test_each_stage_waits_for_the_whole_stage_before(write: Write) -> None:
         "validate.things": ["transform.others", "transform.things"],
         "publish.others": ["validate.others", "validate.things"],
         "publish.things": ["validate.others", "validate.things"],
-        "record": ["publish.others", "publish.things"],
+        "document": ["validate.others", "validate.things"],
+        "record": ["document", "publish.others", "publish.things"],
     }
     assert set(dag.task_group_dict) >= {"extract", "transform", "validate", "publish"}
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataproducts.contract import rules as r
+from airflow_dataproducts.contract.score import Graded, quality_score
 from airflow_dataproducts.engine.masking import shape
+from airflow_dataproducts.manifest.base import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,13 +17,17 @@ if TYPE_CHECKING:
     from great_expectations.core import ExpectationSuiteValidationResult
 
     from airflow_dataproducts.contract.checks import Check
+    from airflow_dataproducts.contract.score import Score
+    from airflow_dataproducts.engine.validation.found import Found, Scan
     from airflow_dataproducts.manifest.contract import Contract
 
 SAMPLES = 3
-_VALUES = (
-    "partial_unexpected_list", "partial_unexpected_counts", "unexpected_list", "unexpected_rows", "unexpected_index_list",
-    "unexpected_index_query", "partial_unexpected_index_list",
+_SHOWN = 40
+_LISTS = (
+    "partial_unexpected_counts", "unexpected_list", "unexpected_rows", "unexpected_index_list", "unexpected_index_query",
+    "partial_unexpected_index_list", "details",
 )  # fmt: skip
+_NUMBERS = ("element_count", "missing_count", "unexpected_count", "observed_value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +37,14 @@ class CheckResult:
     Attributes:
         check: its name.
         success: whether it holds.
-        severity, dimension, on_violation: as the check says.
-        unexpected: rows that break it; for a rule's query what it counted; for a row count the rows there are.
+        severity, dimension, on_violation, scope, owner: as the check says.
+        unexpected: rows that break it, or what its query counted.
+        held: the share of rows that hold it, from 0 to 1; 0 or 1 for a check on the table as a whole.
+        observed: the number or types measured, as text, for checks on one; later runs compare with it.
         samples: up to three values that break it; only their shapes where the column is personal data.
+        note: why it could not be measured; empty where it was.
         description: what should hold.
+        scored: whether it counts in the quality score; that columns and types are there counts only when they are not.
     """
 
     check: str
@@ -41,19 +53,14 @@ class CheckResult:
     dimension: str
     on_violation: str
     unexpected: int
+    held: float
+    observed: str | None
     samples: tuple[str, ...]
+    note: str
     description: str
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnMetric:
-    """Measures of one column: NULLs, approximate distinct values, and the extremes unless it is personal data."""
-
-    column: str
-    nulls: int
-    distinct: int
-    minimum: str | None
-    maximum: str | None
+    scope: str = "run"
+    owner: str = ""
+    scored: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +71,13 @@ class Validation:
         output: the output's name.
         rows: rows validated.
         results: one per check, in the contract's order.
-        metrics: one per column.
         gx: the results as Great Expectations' own JSON, without values of personal data.
-        quarantined: rows set aside.
+        quarantined: rows to set aside.
     """
 
     output: str
     rows: int
     results: tuple[CheckResult, ...]
-    metrics: tuple[ColumnMetric, ...]
     gx: list[dict[str, Any]]
     quarantined: int = 0
 
@@ -86,6 +91,13 @@ class Validation:
         """The broken checks that do not."""
         return tuple(each for each in self.results if not each.success and each.on_violation != "fail")
 
+    @property
+    def score(self) -> Score:
+        """The quality score."""
+        return quality_score(
+            Graded(each.dimension, Severity(each.severity), each.held) for each in self.results if each.scored
+        )
+
     def summary(self) -> dict[str, Any]:
         """Counts for XCom."""
         return {
@@ -95,6 +107,7 @@ class Validation:
             "failed": [each.check for each in self.failures],
             "warned": [each.check for each in self.warnings],
             "quarantined": self.quarantined,
+            "score": self.score.total,
         }
 
     def rows_as_dicts(self) -> list[dict[str, Any]]:
@@ -103,69 +116,105 @@ class Validation:
 
 
 def read_results(
-    found: ExpectationSuiteValidationResult, checks: Mapping[str, Check], contract: Contract
+    judged: ExpectationSuiteValidationResult, checks: Mapping[str, Check], contract: Contract, scan: Scan
 ) -> tuple[list[CheckResult], dict[str, Any]]:
     """GX's results as ours, and as JSON that is safe to keep.
 
     Args:
-        found: what GX returned. It lists what raised first, so results are matched by name, not by place.
+        judged: what GX returned. It lists what raised first, so results are matched by name, not by place.
         checks: the checks by name.
         contract: says which columns are personal data.
+        scan: what was measured.
     """
     private = {column.name for column in contract.columns if column.pii is not None}
     results = []
-    for each in found.results:
+    document = judged.to_json_dict()
+    for each, safe in zip(judged.results, document["results"], strict=True):
         check = checks[each.expectation_config.meta["check"]]
-        results.append(_result(check, each, hide=bool(private.intersection(check.columns))))
-    safe = found.to_json_dict()
-    for each in safe["results"]:
-        columns = checks[each["expectation_config"]["meta"]["check"]].columns
-        _strip(each["result"], hide=bool(private.intersection(columns)))
-        each["exception_info"] = {"raised_exception": _raised(each.get("exception_info"))}
-    return results, safe
+        hide = _is_private(check, private)
+        result = _result(check, each, scan, hide=hide)
+        results.append(result)
+        safe["result"] = _safe(safe["result"], hide=hide and not isinstance(check.rule, r.Statistic))
+        # GX's own message and traceback may quote values.
+        safe["exception_info"] = {
+            "raised_exception": bool(result.note), "exception_message": result.note or None, "exception_traceback": None,
+        }  # fmt: skip
+    return results, document
 
 
-def _result(check: Check, found: Any, *, hide: bool) -> CheckResult:
-    detail = found.result or {}
-    values = detail.get("partial_unexpected_list") or []
+def _is_private(check: Check, private: set[str]) -> bool:
+    """Whether a check may show personal data; an expectation that names no column may show any."""
+    if private and isinstance(check.rule, r.GxExpectation) and not check.columns:
+        return True
+    return bool(private.intersection(check.columns))
+
+
+def _result(check: Check, judged: Any, scan: Scan, *, hide: bool) -> CheckResult:
+    raised = _raised(judged.exception_info)
+    found = scan.found.get(check.name)
+    detail = judged.result or {}
+    unexpected = found.unexpected if found else int(detail.get("unexpected_count") or 0)
+    success = bool(judged.success)
+    samples = found.samples if found else tuple(detail.get("partial_unexpected_list") or ())
+    note = found.note if found else ""
+    if raised and not note:
+        note = "Great Expectations could not evaluate it; see the task's log"
     return CheckResult(
         check=check.name,
-        success=bool(found.success),
+        success=success,
         severity=str(check.severity),
         dimension=check.dimension,
-        on_violation="fail" if _raised(found.exception_info) else check.on_violation,
-        unexpected=_count(check, detail),
-        samples=_samples(check, values, hide=hide) if not found.success else (),
+        # What could not be judged has not been checked, whatever a violation would have led to.
+        on_violation="fail" if note else check.on_violation,
+        unexpected=unexpected,
+        held=_held(check, scan.rows, unexpected, success=success and not raised),
+        observed=_observed(found, hide=hide and not isinstance(check.rule, r.Statistic)),
+        samples=() if success else _samples(samples, hide=hide),
+        note=note,
         description=check.description,
+        scope=check.scope,
+        owner=check.owner,
+        scored=not success or not isinstance(check.rule, r.OfType | r.ColumnSet),
     )
 
 
-def _count(check: Check, detail: Mapping[str, Any]) -> int:
-    """Rows that break a check; a measure that breaks its bounds is itself the number."""
-    if not check.columns and detail.get("partial_unexpected_list"):
-        return int(detail["partial_unexpected_list"][0])
-    return int(detail.get("unexpected_count") or 0)
+def _held(check: Check, rows: int, unexpected: int, *, success: bool) -> float:
+    if not check.names_rows or not rows:
+        return float(success)
+    return 1 - unexpected / rows
 
 
-def _samples(check: Check, values: list[Any], *, hide: bool) -> tuple[str, ...]:
-    if not check.columns or check.name.endswith(".required"):
-        return ()
-    shown = dict.fromkeys(shape(_first(value)) if hide else str(_first(value))[:40] for value in values)
+def _observed(found: Found | None, *, hide: bool) -> str | None:
+    if found is None or found.observed is None:
+        return None
+    value = found.observed
+    text = f"{value:f}" if isinstance(value, Decimal) else str(value)
+    return shape(text) if hide else text
+
+
+def _samples(values: tuple[Any, ...], *, hide: bool) -> tuple[str, ...]:
+    shown = dict.fromkeys(shape(_flat(value)) if hide else str(_flat(value))[:_SHOWN] for value in values)
     return tuple(shown)[:SAMPLES]
 
 
-def _first(value: Any) -> Any:
-    """The value itself; of a compound key's row, its values side by side."""
+def _flat(value: Any) -> Any:
+    """The value itself; of a row's several values, side by side."""
     return " ".join(str(each) for each in value.values()) if isinstance(value, dict) else value
 
 
-def _strip(result: dict[str, Any], *, hide: bool) -> None:
-    """Take the full lists out, which may be as long as the table, and every value where it is personal data."""
-    partial = result.get("partial_unexpected_list")
-    for name in _VALUES:
-        result.pop(name, None)
+def _safe(result: Mapping[str, Any], *, hide: bool) -> dict[str, Any]:
+    """GX's result without the lists that may be as long as the table, and without values of personal data."""
+    kept = {name: value for name, value in result.items() if name not in _LISTS}
+    partial = kept.pop("partial_unexpected_list", None)
+    if hide:
+        kept = {
+            name: shape(value) if name == "observed_value" else value
+            for name, value in kept.items()
+            if name in _NUMBERS or name.endswith("_percent") or name.startswith("unexpected_percent")
+        }
     if partial is not None:
-        result["partial_unexpected_list"] = [shape(value) if hide else value for value in partial[:SAMPLES]]
+        kept["partial_unexpected_list"] = [shape(_flat(value)) if hide else value for value in partial[:SAMPLES]]
+    return kept
 
 
 def _raised(info: Any) -> bool:

@@ -1,0 +1,147 @@
+"""Finding keys that more than one row has, in bounded memory and at the price of one look at the key.
+
+Rows are told apart by a 64-bit hash first: sorting hashes is several times cheaper than grouping the keys themselves,
+and when no hash comes twice, no key does. Only keys whose hash came twice are compared as they are, so the answer is exact.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_dataproducts.contract.ddl import quote
+from airflow_dataproducts.engine import duck
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    import duckdb
+
+SORTED_AT_ONCE = 16_000_000
+"""Hashes sorted in memory at a time (8 bytes each). More go to 64 files by their highest bits, each sorted by itself, which
+keeps memory flat up to a billion rows."""
+_FILE_BITS = 6
+_BATCH = 250_000
+
+
+class KeySearch:
+    """The search for the keys that several rows of a table have.
+
+    Reading the hashes keeps DuckDB's threads busy, sorting them one of ours; so a search is begun, and ended later.
+
+    Args:
+        connection: a session.
+        source: the table's quoted name; rows with a NULL in the key are left out.
+        columns: the key.
+        into: the name of the table to make: the key's columns, one row per such key, and ``n``, the rows that have it.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, source: str, columns: Sequence[str], into: str) -> None:
+        self._connection = connection
+        self._source = source
+        self._key = ", ".join(quote(column) for column in columns)
+        self._given = " AND ".join(f"{quote(column)} IS NOT NULL" for column in columns)
+        self._into = into
+        self._suspects: Future[list[Any]] | None = None
+
+    def begin(self, pool: ThreadPoolExecutor) -> KeySearch:
+        """Read the hashes, and leave them to a thread to sort."""
+        query = f"SELECT hash({self._key}) AS h FROM {self._source} WHERE {self._given}"
+        (rows,) = duck.one_row(self._connection, f"SELECT count(*) FROM {self._source}")
+        hashes = _Hashes(rows)
+        for batch in self._connection.sql(query).to_arrow_reader(_BATCH):
+            hashes.add(batch.column(0).to_numpy(zero_copy_only=False))
+        self._suspects = pool.submit(hashes.repeated)
+        return self
+
+    def end(self) -> int:
+        """Make the table; returns the rows that share their key with another."""
+        import pyarrow as pa
+
+        assert self._suspects is not None  # noqa: S101 - begun
+        found = self._suspects.result()
+        into = quote(self._into)
+        if not found:
+            self._connection.execute(
+                f"CREATE TABLE {into} AS SELECT {self._key}, 0::BIGINT AS n FROM {self._source} LIMIT 0"
+            )
+            return 0
+        suspects = f"__suspects_{self._into}"
+        self._connection.register(suspects, pa.table({"h": pa.concat_arrays([pa.array(each) for each in found])}))
+        same = f"hash({self._key}) IN (SELECT h FROM {quote(suspects)})"
+        self._connection.execute(
+            f"CREATE TABLE {into} AS SELECT {self._key}, count(*) AS n FROM {self._source} "
+            f"WHERE {self._given} AND {same} GROUP BY ALL HAVING count(*) > 1"
+        )
+        self._connection.unregister(suspects)
+        return count_rows(self._connection, self._into)
+
+
+def count_rows(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    """The rows that have a key of such a table."""
+    (rows,) = duck.one_row(connection, f"SELECT coalesce(sum(n), 0)::BIGINT FROM {quote(table)}")
+    return int(rows)
+
+
+class _Hashes:
+    """Hashes in one array, or in files of their own by their highest bits once there are too many for it.
+
+    Args:
+        rows: the most there will be.
+    """
+
+    def __init__(self, rows: int) -> None:
+        import numpy as np
+
+        self._array = np.empty(min(rows, SORTED_AT_ONCE), np.uint64)
+        self._filled = 0
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def add(self, hashes: Any) -> None:
+        while len(hashes):
+            if self._filled == len(self._array):
+                self._spill()
+            room = len(self._array) - self._filled
+            part = hashes[:room]
+            self._array[self._filled : self._filled + len(part)] = part
+            self._filled += len(part)
+            hashes = hashes[room:]
+
+    def repeated(self) -> list[Any]:
+        """The hashes that came more than once."""
+        import numpy as np
+
+        try:
+            if self._folder is None:
+                return _repeated(self._array[: self._filled])
+            self._spill()
+            files = sorted(Path(self._folder.name).iterdir())
+            return [array for file in files for array in _repeated(np.fromfile(file, np.uint64))]
+        finally:
+            del self._array
+            if self._folder is not None:
+                self._folder.cleanup()
+
+    def _spill(self) -> None:
+        import numpy as np
+
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="dataproducts-keys-")
+        hashes = self._array[: self._filled]
+        hashes.sort()
+        edges = np.arange(1, 2**_FILE_BITS, dtype=np.uint64) << np.uint64(64 - _FILE_BITS)
+        for number, part in enumerate(np.split(hashes, np.searchsorted(hashes, edges))):
+            with Path(self._folder.name, f"{number:03}").open("ab") as file:
+                part.tofile(file)
+        self._filled = 0
+
+
+def _repeated(hashes: Any) -> list[Any]:
+    """The values that an array has more than once, as a list of at most one array."""
+    import numpy as np
+
+    hashes.sort()
+    again = hashes[1:][hashes[1:] == hashes[:-1]]
+    return [np.unique(again)] if len(again) else []

@@ -1,0 +1,12 @@
+"""The steps of a run at work: engine and catalog together, without Airflow.
+
+The operators and ``dataproducts run`` call the same functions. What passes between steps is small plain data (counts and
+references), fit for XCom.
+"""
+
+from airflow_dataproducts.runtime.checking import document, validate
+from airflow_dataproducts.runtime.closing import failed, publish, record
+from airflow_dataproducts.runtime.reading import extract, transform
+from airflow_dataproducts.runtime.run import Reference, Run
+
+__all__ = ["Reference", "Run", "document", "extract", "failed", "publish", "record", "transform", "validate"]

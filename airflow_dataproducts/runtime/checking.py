@@ -1,0 +1,168 @@
+"""Checking an output against its contract, and documenting what was found."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from airflow_dataproducts.contract import rules as r
+from airflow_dataproducts.engine import staging
+from airflow_dataproducts.engine.staging import Staged
+from airflow_dataproducts.engine.storage import open_place
+from airflow_dataproducts.engine.targets import open_target
+from airflow_dataproducts.exceptions import ContractViolation, DataProductsError
+from airflow_dataproducts.runtime.report import log_result, violation
+from airflow_dataproducts.runtime.run import log
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow.dataset as pads
+
+    from airflow_dataproducts.engine.staging import Stream
+    from airflow_dataproducts.engine.storage import Place
+    from airflow_dataproducts.engine.targets import Target
+    from airflow_dataproducts.engine.validation import Before, Validation
+    from airflow_dataproducts.engine.validation.split import Split
+    from airflow_dataproducts.plan import ValidateStep
+    from airflow_dataproducts.runtime.run import Reference, Run
+
+
+def validate(
+    run: Run, step: ValidateStep, inputs: Mapping[str, Reference], outputs: Mapping[str, Reference]
+) -> Reference:
+    """Check an output against its contract, and part the rows that it sets aside from those to publish.
+
+    Args:
+        run: the run.
+        step: the output and its checks.
+        inputs: what ``extract`` returned, by input; rules may read them.
+        outputs: what ``transform`` returned, by output.
+
+    Returns:
+        The fields of :class:`Staged` of the rows to publish under ``staged``, those of the quarantined rows under
+        ``quarantine`` (None if there are none), and counts under ``summary``.
+
+    Raises:
+        ContractViolation: a check failed that forbids publishing. The result is in the catalog all the same.
+    """
+    from airflow_dataproducts.engine.validation import Tables
+    from airflow_dataproducts.engine.validation import validate as check
+
+    target = open_target(run.plan.product.id, step.name, step.output, run.connections, run.settings)
+    if target.published(run.run_id) is not None:
+        # A run tried again from the start: its own rows are among those that consumers see, and would break every key.
+        log.info("output %s: this run has published it already, so it has been valid", step.name)
+        return {"staged": outputs[step.name], "quarantine": None, "summary": _summary(run, step)}
+    tables = Tables(_read(outputs), _read(inputs))
+    parted: dict[str, Staged] = {}
+
+    def part(found: Validation, split: Split) -> None:
+        if split.needed and not found.failures:
+            parted.update(_set_aside(run, step, split))
+
+    found = check(step, tables, run.settings, _before(run, step, target), then=part)
+    _record(run, found)
+    log_result(run, found)
+    if found.failures:
+        raise ContractViolation(violation(found, inputs))
+    staged = Staged.from_dict(outputs[step.name])
+    if parted and parted["good"].rows + parted["bad"].rows != staged.rows:
+        raise DataProductsError(
+            f"output {step.name}: {staged.rows:,} rows came in, but {parted['good'].rows:,} are to be published and "
+            f"{parted['bad'].rows:,} quarantined; nothing was published"
+        )
+    return {
+        "staged": parted.get("good", staged).to_dict(),
+        "quarantine": parted["bad"].to_dict() if parted else None,
+        "summary": found.summary(),
+    }
+
+
+def document(run: Run, validated: Mapping[str, Reference | None]) -> Reference:
+    """Measure every column and build the Data Docs of a run's validations, while or after its outputs are published.
+
+    Args:
+        run: the run.
+        validated: what ``validate`` returned, by output; None where it failed.
+
+    Returns:
+        The pages written, by output.
+    """
+    from airflow_dataproducts.engine.metrics import column_metrics
+    from airflow_dataproducts.engine.validation.docs import Subject, render
+
+    pages = {}
+    for step in run.plan.validations:
+        kept = run.catalog.validation(run.key, step.name)
+        if kept is None:
+            continue
+        place = docs_place(run, step.name)
+        subject = Subject(run.plan.product.id, step.name, run.run_id, kept["validated_at"].isoformat())
+        place.write_text(render(subject, kept["gx"]))
+        pages[step.name] = place.uri
+        reference = validated.get(step.name)
+        if reference is not None:
+            data = staging.read(Staged.from_dict(reference["staged"]))
+            metrics = column_metrics(step.output.contract, data, run.settings)
+            run.catalog.measured(run.key, step.name, [asdict(metric) for metric in metrics])
+        log.info("output %s: Data Docs at %s", step.name, place.uri)
+    return pages
+
+
+def docs_place(run: Run, output: str) -> Place:
+    """The page of an output's validation in a run."""
+    return open_place(run.settings.storage) / "_data_docs" / run.plan.product.id / run.folder / f"{output}.html"
+
+
+def _read(references: Mapping[str, Reference]) -> dict[str, pads.Dataset]:
+    return {name: staging.read(Staged.from_dict(each)) for name, each in references.items()}
+
+
+def _summary(run: Run, step: ValidateStep) -> Reference:
+    """The counts of a validation that is in the catalog."""
+    kept = run.catalog.validation(run.key, step.name) or {}
+    names = ("output", "rows", "checks", "quarantined", "score")
+    return {"failed": [], "warned": [], **{name: kept.get(name) for name in names}}
+
+
+def _before(run: Run, step: ValidateStep, target: Target) -> Before:
+    """What was there before this run: the rows consumers see, and what earlier runs measured."""
+    from airflow_dataproducts.engine.validation import Before
+
+    window = max((getattr(check.rule, "window", 1) for check in step.checks), default=1)
+    measured = run.catalog.measured_before(run.key, step.name, window)
+    return Before(_current(step, target), measured)
+
+
+def _current(step: ValidateStep, target: Target) -> pads.Dataset | None:
+    """The rows that consumers see now, with the columns that checks on the whole table look at."""
+    columns = dict.fromkeys(step.output.contract.primary_key)
+    for check in step.checks:
+        if isinstance(check.rule, r.Violations) and check.scope == "table":
+            columns.update(dict.fromkeys(column.name for column in step.output.contract.columns))
+        elif isinstance(check.rule, r.Fresh) or check.scope == "table":
+            columns.update(dict.fromkeys(check.columns))
+    return target.current(tuple(columns) or (step.output.contract.columns[0].name,))
+
+
+def _set_aside(run: Run, step: ValidateStep, split: Split) -> dict[str, Staged]:
+    """The rows to publish and those to quarantine, each staged."""
+    reasons = {check.name: check.description for check in step.checks}
+
+    def write(stage: str, stream: Stream) -> Staged:
+        return staging.write(staging.new_folder(run.staging, stage, step.name), stream)
+
+    good = write("validate", split.good())
+    return {"good": good, "bad": write("quarantine", split.bad(reasons, run.run_id))}
+
+
+def _record(run: Run, found: Validation) -> None:
+    score = found.score
+    row = {
+        "success": not found.failures, "rows": found.rows, "quarantined": found.quarantined,
+        "checks": len(found.results), "failed": len(found.failures), "warned": len(found.warnings),
+        "score": score.total, "dimensions": score.dimensions,
+        "results": found.rows_as_dicts(), "gx": found.gx,
+    }  # fmt: skip
+    run.catalog.validated(run.key, found.output, row)

@@ -1,0 +1,119 @@
+"""The first steps of a run: inputs to staging, and outputs made from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_dataproducts.engine import staging
+from airflow_dataproducts.engine.sources import Published, Reading, open_source
+from airflow_dataproducts.engine.staging import Staged, Stream
+from airflow_dataproducts.exceptions import SourceChangedError
+from airflow_dataproducts.runtime.run import counts, log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import pyarrow as pa
+
+    from airflow_dataproducts.manifest.inputs import ProductInput
+    from airflow_dataproducts.plan import ExtractStep, TransformStep
+    from airflow_dataproducts.runtime.run import Reference, Run
+
+
+def extract(run: Run, step: ExtractStep) -> Reference:
+    """Copy an input to staging.
+
+    Returns:
+        The fields of :class:`Staged`.
+    """
+    run.catalog.run_started(run.plan, run.run_id)
+    watermark = run.catalog.watermark(run.plan.product.id, step.name) if step.incremental else None
+    upto = _same_end(run, step, watermark)
+    reading = Reading(run.connections, run.settings, lambda source: _published(run, source), watermark, upto)
+    cursor = getattr(step.source, "cursor", None)
+    with open_source(step.name, step.source, reading) as stream:
+        if cursor and cursor not in stream.schema.names:
+            raise SourceChangedError(
+                f"input {step.name}: the cursor column {cursor} is not there (it has {', '.join(stream.schema.names)})"
+            )
+        highest = _Highest(cursor)
+        staged = staging.write(staging.new_folder(run.staging, "extract", step.name), highest.watch(stream))
+    staged = Staged(staged.uri, staged.rows, staged.bytes, highest.text or watermark)
+    run.catalog.extracted(
+        run.key, step.name, {"rows": staged.rows, "bytes": staged.bytes, "watermark": staged.watermark}
+    )
+    since = f" past {step.source.cursor} {watermark}" if watermark else ""  # type: ignore[union-attr]
+    log.info("input %s: %s rows%s, %.1f MiB staged", step.name, f"{staged.rows:,}", since, staged.bytes / 2**20)
+    return staged.to_dict()
+
+
+def transform(run: Run, step: TransformStep, inputs: Mapping[str, Reference]) -> Reference:
+    """Make an output from the staged inputs.
+
+    Args:
+        run: the run.
+        step: the output.
+        inputs: what ``extract`` returned, by input.
+
+    Returns:
+        The fields of :class:`Staged`.
+    """
+    from airflow_dataproducts.engine.transforms import transform as make
+
+    tables = {name: staging.read(Staged.from_dict(each)) for name, each in inputs.items()}
+    staged = make(step, tables, staging.new_folder(run.staging, "transform", step.name), run.settings)
+    log.info("output %s: %s rows made from %s", step.name, f"{staged.rows:,}", counts(inputs))
+    return staged.to_dict()
+
+
+def _same_end(run: Run, step: ExtractStep, watermark: str | None) -> str | None:
+    """How far an incremental input may be read.
+
+    A run that reads again may have published some of its outputs already. Rows that came since would reach the others
+    only, and the watermark would pass them by; they are left to the next run.
+    """
+    if not step.incremental:
+        return None
+    before, end = run.catalog.extracted_before(run.key, step.name)
+    return (end or watermark) if before else None
+
+
+class _Highest:
+    """Keeps the greatest value of a column as its batches pass."""
+
+    def __init__(self, column: str | None) -> None:
+        self._column = column
+        self._value: Any = None
+
+    @property
+    def text(self) -> str | None:
+        """The value as ISO text or digits."""
+        if self._value is None:
+            return None
+        return str(self._value.isoformat() if hasattr(self._value, "isoformat") else self._value)
+
+    def watch(self, stream: Stream) -> Stream:
+        return stream if self._column is None else Stream(stream.schema, self._batches(stream))
+
+    def _batches(self, stream: Stream) -> Iterator[pa.RecordBatch]:
+        import pyarrow.compute as pc
+
+        for batch in stream.batches:
+            value = pc.max(batch.column(self._column)).as_py()
+            if value is not None and (self._value is None or value > self._value):
+                self._value = value
+            yield batch
+
+
+def _published(run: Run, source: ProductInput) -> Published:
+    """The newest publication of another product's output."""
+    outputs = {row["output"]: row for row in run.catalog.current(source.product)}
+    if not outputs:
+        raise SourceChangedError(f"product {source.product} has published nothing yet; run it first")
+    if source.output is None and len(outputs) > 1:
+        raise SourceChangedError(f"product {source.product} has several outputs; say output: {' or '.join(outputs)}")
+    name = source.output or next(iter(outputs))
+    if name not in outputs:
+        raise SourceChangedError(f"product {source.product} has no output {name} (it has {', '.join(outputs)})")
+    row = outputs[name]
+    return Published(source.product, name, row["version"], row["kind"], row["location"], row["connection"])
