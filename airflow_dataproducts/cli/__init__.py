@@ -5,12 +5,13 @@ Exit codes: 0 fine, 1 findings (a broken contract, a failed run), 2 usage or con
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
 import typer
 
-from airflow_dataproducts.cli import lint, plan, run, schema
+from airflow_dataproducts.cli import infer, lint, plan, run, schema, suite, validate
 from airflow_dataproducts.exceptions import ConfigurationError, DataProductsError, ManifestError
 
 FINDINGS, USAGE = 1, 2
@@ -26,17 +27,31 @@ app = typer.Typer(
 app.command("lint")(lint.lint)
 app.command("plan")(plan.plan)
 app.command("run")(run.run)
+app.command("suite")(suite.suite)
+app.command("validate")(validate.validate)
+app.command("infer")(infer.infer)
 app.command("schema")(schema.schema)
 
 
 def main() -> NoReturn:
     """The entry point. Our own errors become lines on stderr and an exit code."""
+    code = run_app()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything is closed; taking a hundred thousand objects of GX and pandas down one by one would cost most of a second.
+    os._exit(code)
+
+
+def run_app() -> int:
+    """Run a command; returns the exit code."""
     try:
         app()
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except DataProductsError as error:
         sys.stderr.write(f"{error}\n")
-        raise SystemExit(USAGE if isinstance(error, ManifestError | ConfigurationError) else FINDINGS) from None
-    raise SystemExit(0)
+        return USAGE if isinstance(error, ManifestError | ConfigurationError) else FINDINGS
+    return 0
 
 
 @app.callback()

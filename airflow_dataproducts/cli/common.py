@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from airflow_dataproducts.exceptions import ConfigurationError
 from airflow_dataproducts.manifest.load import MANIFEST_NAMES
+
+if TYPE_CHECKING:
+    from airflow_dataproducts.plan import Plan, ValidateStep
 
 
 class Format(StrEnum):
@@ -21,6 +24,7 @@ class Format(StrEnum):
 
 
 FormatOption = Annotated[Format, typer.Option("--format", help="text for people, json for programs.")]
+OutputOption = Annotated[str | None, typer.Option("--output", help="The output, where a product has several.")]
 ManifestArgument = Annotated[Path, typer.Argument(help="A product.yaml, or the folder that holds it.")]
 RootOption = Annotated[
     Path | None,
@@ -40,6 +44,20 @@ def one_manifest(path: Path) -> Path:
         if (path / name).is_file():
             return path / name
     raise ConfigurationError(f"{path}: there is no {MANIFEST_NAMES[0]} here")
+
+
+def one_output(plan: Plan, name: str | None) -> ValidateStep:
+    """The output that a user means, with its checks: the one named, or the only one.
+
+    Raises:
+        ConfigurationError: there is none of that name, or several and no name.
+    """
+    steps = {step.name: step for step in plan.validations}
+    if name is None and len(steps) > 1:
+        raise ConfigurationError(f"{plan.product.id} has several outputs; say --output {' or '.join(steps)}")
+    if name is not None and name not in steps:
+        raise ConfigurationError(f"{plan.product.id} has no output {name!r} (allowed: {', '.join(steps)})")
+    return steps[name or next(iter(steps))]
 
 
 def print_json(value: Any) -> None:

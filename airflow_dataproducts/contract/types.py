@@ -36,28 +36,42 @@ def duckdb_type(kind: DataType) -> str:
 
 
 _NAMES: dict[str, tuple[str, ...]] = {
-    "string": ("VARCHAR", "TEXT", "String", "str", "StringDtype", "StringType"),
+    "string": ("VARCHAR", "TEXT", "CHARACTER VARYING", "String", "str", "StringDtype", "StringType"),
     "integer": ("INTEGER", "Integer", "int32", "Int32Dtype", "IntegerType"),
     "bigint": ("BIGINT", "BigInteger", "int64", "Int64Dtype", "LongType"),
     "decimal": ("DECIMAL", "NUMERIC", "Numeric", "Decimal", "DecimalType"),
     "float": ("REAL", "FLOAT", "float32", "Float32Dtype", "FloatType"),
-    "double": ("DOUBLE", "DOUBLE_PRECISION", "Double", "float64", "Float64Dtype", "DoubleType"),
+    "double": ("DOUBLE", "DOUBLE PRECISION", "DOUBLE_PRECISION", "Double", "float64", "Float64Dtype", "DoubleType"),
     "boolean": ("BOOLEAN", "Boolean", "bool", "BooleanDtype", "BooleanType"),
     "date": ("DATE", "Date", "date", "DateType"),
-    "time": ("TIME", "Time", "time"),
-    "timestamp": ("TIMESTAMP", "DateTime", "datetime64[us]", "datetime64[ns]", "datetime", "TimestampNTZType"),
-    "timestamptz": ("TIMESTAMP", "DateTime", "DatetimeTZDtype", "datetime", "TimestampType"),
+    "time": ("TIME", "TIME WITHOUT TIME ZONE", "Time", "time"),
+    "timestamp": (
+        "TIMESTAMP", "TIMESTAMP WITHOUT TIME ZONE", "DateTime", "datetime64[us]", "datetime64[ns]",
+        "TimestampNTZType",
+    ),
+    "timestamptz": ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP", "DateTime", "DatetimeTZDtype", "TimestampType"),
     "uuid": ("UUID", "Uuid", "VARCHAR", "TEXT", "String", "str", "StringDtype", "StringType"),
     "json": ("JSON", "JSONB", "VARCHAR", "TEXT", "String", "str", "StringDtype", "StringType"),
     "binary": ("BLOB", "BYTEA", "LargeBinary", "bytes", "BinaryType"),
     "array": ("ARRAY", "list", "ArrayType"),
     "struct": ("STRUCT", "JSONB", "dict", "StructType"),
-}
+}  # fmt: skip
 
 
 def type_names(kind: DataType) -> tuple[str, ...]:
-    """The names of ``kind`` in SQLAlchemy, pandas, Python and Spark, as Great Expectations compares them."""
+    """The names of ``kind`` in databases, SQLAlchemy, pandas and Spark, as Great Expectations compares them."""
     return _NAMES[kind.name]
+
+
+def sized_names(kind: DataType) -> tuple[str, ...]:
+    """The names of ``kind`` with its digits or length, as databases spell them; the plain names where it has none."""
+    names = _NAMES[kind.name]
+    if kind.name == "decimal":
+        sized = (f"{base}({kind.precision}{comma}{kind.scale})" for base in names[:2] for comma in (", ", ","))
+        return (*names, *sized)
+    if kind.length is not None:
+        return (*names, f"VARCHAR({kind.length})", f"CHARACTER VARYING({kind.length})")
+    return (*names, postgres_type(kind).upper())
 
 
 def postgres_type(kind: DataType) -> str:

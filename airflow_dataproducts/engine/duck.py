@@ -58,7 +58,9 @@ def add_table(connection: duckdb.DuckDBPyConnection, name: str, data: pads.Datas
     parquet = files and data.format.default_extname == "parquet"
     if parquet and not partitioned and isinstance(data.filesystem, pafs.LocalFileSystem):
         listed = ", ".join(text(file) for file in files)
-        connection.execute(f"CREATE VIEW {raw} AS SELECT * FROM read_parquet([{listed}])")
+        # Files of different age may have different columns.
+        by_name = ", union_by_name = true" if len(files) > 1 else ""
+        connection.execute(f"CREATE VIEW {raw} AS SELECT * FROM read_parquet([{listed}]{by_name})")
     else:
         connection.register(raw_name, data)
     connection.execute(f"CREATE VIEW {schema}.{quote(name)} AS FROM {raw}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_dataproducts.engine.validation.results import line
 from airflow_dataproducts.runtime.run import counts, log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from airflow_dataproducts.engine.validation.results import CheckResult, Validation
+    from airflow_dataproducts.engine.validation.results import Validation
     from airflow_dataproducts.runtime.run import Reference, Run
 
 
@@ -25,20 +26,6 @@ def log_result(run: Run, found: Validation) -> None:
     if found.warnings or found.failures:
         where = f"/dataproducts/data-docs/{run.plan.product.id}/{found.output}?run_id={run.run_id}"
         log.info("the full result: Data Docs of this task, or %s", where)
-
-
-def line(found: CheckResult, rows: int) -> str:
-    """One check's outcome."""
-    if found.note:
-        return f"{found.check} ({found.severity}): {found.description}; {found.note}"
-    share = f" of {rows:,}" if found.held not in (0.0, 1.0) else ""
-    number = (
-        f"found {found.unexpected:,}{share}"
-        if found.unexpected or found.observed is None
-        else f"found {found.observed}"
-    )
-    samples = f", such as {', '.join(found.samples)}" if found.samples else ""
-    return f"{found.check} ({found.severity}): {found.description}; {number}{samples}"
 
 
 def violation(found: Validation, inputs: Mapping[str, Reference]) -> str:

@@ -128,9 +128,8 @@ def test_what_authors_run_on_every_save_imports_nothing_heavy(arguments: list[st
     code = (
         "import sys, runpy\n"
         f"sys.argv = ['dataproducts', *{arguments!r}]\n"
-        "from airflow_dataproducts.cli import main\n"
-        "try: main()\n"
-        "except SystemExit as end: assert not end.code, end.code\n"
+        "from airflow_dataproducts.cli import run_app\n"
+        "assert run_app() == 0\n"
         f"print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules])\n"
     )
     result = subprocess.run(

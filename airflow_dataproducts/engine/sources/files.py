@@ -24,6 +24,8 @@ from airflow_dataproducts.exceptions import SourceChangedError, SourceError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    import pyarrow.dataset as pads
+
     from airflow_dataproducts.engine.sources import Reading
     from airflow_dataproducts.engine.storage import Place
     from airflow_dataproducts.manifest.inputs import FileInput
@@ -38,11 +40,7 @@ def open_files(name: str, source: FileInput, reading: Reading) -> Iterator[Strea
     connection = reading.connections.get(source.connection) if source.connection else None
     place = open_place(source.path, connection)
     files = _find(name, place)
-    kind = source.format or _ENDINGS.get(Path(re.sub(r"\.(gz|zst)$", "", files[0])).suffix.lower())
-    if kind is None:
-        raise SourceChangedError(
-            f"input {name}: the ending of {files[0]} tells no format; say format: parquet, csv or json"
-        )
+    kind = _format_of(name, source, files)
     if kind == "parquet":
         yield _parquet(name, place, files)
         return
@@ -57,6 +55,37 @@ def open_files(name: str, source: FileInput, reading: Reading) -> Iterator[Strea
         with _errors(name, place):
             stream = duck.stream(relation.project(_typed(source)) if kind == "csv" else relation)
         yield Stream(stream.schema, guarded(stream, partial(_errors, name, place)))
+
+
+def format_of(name: str, source: FileInput) -> str:
+    """``parquet``, ``csv`` or ``json``: what the manifest says, else what the files' endings tell.
+
+    Raises:
+        SourceChangedError: there is no such file, or its ending tells nothing.
+    """
+    return _format_of(name, source, _find(name, open_place(source.path)))
+
+
+def _format_of(name: str, source: FileInput, files: list[str]) -> str:
+    kind = source.format or _ENDINGS.get(Path(re.sub(r"\.(gz|zst)$", "", files[0])).suffix.lower())
+    if kind is None:
+        raise SourceChangedError(
+            f"input {name}: the ending of {files[0]} tells no format; say format: parquet, csv or json"
+        )
+    return kind
+
+
+def parquet_files(name: str, source: FileInput) -> pads.Dataset:
+    """The Parquet files of an input as they are, without reading them.
+
+    Raises:
+        SourceChangedError: there is no such file, or it is no Parquet.
+    """
+    import pyarrow.dataset as pads
+
+    place = open_place(source.path)
+    with _errors(name, place):
+        return pads.dataset(_find(name, place), filesystem=place.filesystem, format="parquet")
 
 
 def _find(name: str, place: Place) -> list[str]:

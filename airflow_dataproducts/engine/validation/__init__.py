@@ -102,13 +102,12 @@ class _Group:
 
 def _judged(step: ValidateStep, scan: Scan, frame: Callable[[Sequence[str]], Any]) -> Validation:
     """GX's judgement of every check."""
-    types = {column.name: column.type for column in step.output.contract.columns}
     checks = {check.name: check for check in step.checks}
     context = new_context()
     results: list[CheckResult] = []
     documents = []
     for group in _groups(step.checks, scan):
-        suite = build_suite(f"{step.name}{group.suffix}", group.checks, types, scan.found)
+        suite = build_suite(step, group.checks, group.suffix, scan.found)
         if group.rows is None:
             judged = run_on_rows(context, suite, frame(_columns_of(group.checks)))
         else:

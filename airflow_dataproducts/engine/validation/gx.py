@@ -8,8 +8,11 @@ import logging
 import os
 import sys
 import threading
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from airflow_dataproducts.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,18 +29,31 @@ _LAZY = {"altair", "boto3", "jsonschema", "scipy", "scipy.stats"}
 _importing = threading.Lock()
 
 
-def import_gx() -> None:
+def import_gx(*, spark: bool = False) -> None:
     """Import Great Expectations in half the time it takes by itself; nothing where it is imported already.
 
     No telemetry, no log lines about its own internals in a task's log, no collection of garbage while a hundred
-    thousand objects come to stay, and modules that few expectations need are loaded when they are used.
+    thousand objects come to stay, and modules that few expectations need are loaded when they are used. PySpark, where it
+    is installed, costs GX as much as all the rest, so GX is told that it is not there.
+
+    Args:
+        spark: GX is to work in Spark.
+
+    Raises:
+        ConfigurationError: GX is wanted for Spark and has been imported without it.
     """
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     with _importing:
         if "great_expectations.expectations" in sys.modules:
+            if spark and "pyspark" not in sys.modules:
+                raise ConfigurationError(
+                    "Great Expectations is loaded without Spark in this process; turn off [dataproducts] preload"
+                )
             return
-        with _no_collection(), _lazily(_LAZY):
+        hidden = set() if spark else {"pyspark"}
+        with _no_collection(), _found_later(_LAZY, hidden), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             import great_expectations
             import great_expectations.expectations  # noqa: F401
 
@@ -55,9 +71,10 @@ def _no_collection() -> Iterator[None]:
 
 
 @contextmanager
-def _lazily(names: set[str]) -> Iterator[None]:
-    """Modules of these names that are imported within are loaded when something of theirs is used."""
-    finder = _LazyFinder(names - set(sys.modules))
+def _found_later(lazy: set[str], hidden: set[str]) -> Iterator[None]:
+    """Within, ``lazy`` modules are loaded only when something of theirs is used, and ``hidden`` ones are not found."""
+    loaded = set(sys.modules)
+    finder = _Finder(lazy - loaded, hidden - loaded)
     sys.meta_path.insert(0, finder)
     try:
         yield
@@ -65,17 +82,24 @@ def _lazily(names: set[str]) -> Iterator[None]:
         sys.meta_path.remove(finder)
 
 
-class _LazyFinder:
-    """Finds modules as the other finders do, and puts off their loading."""
+class _Finder:
+    """Finds modules as the other finders do, but for those that are to wait or not to be found."""
 
-    def __init__(self, names: set[str]) -> None:
-        self._names = names
+    def __init__(self, lazy: set[str], hidden: set[str]) -> None:
+        self._lazy = lazy
+        self._hidden = hidden
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The module's spec with a loader that waits; None for a module that is not to wait."""
-        if name not in self._names:
+        """The module's spec with a loader that waits; None for a module that is found as usual.
+
+        Raises:
+            ModuleNotFoundError: for a hidden module.
+        """
+        if name.partition(".")[0] in self._hidden:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        if name not in self._lazy:
             return None
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(name, path, target)

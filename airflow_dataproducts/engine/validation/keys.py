@@ -95,7 +95,7 @@ class _Hashes:
     def __init__(self, rows: int) -> None:
         import numpy as np
 
-        self._array = np.empty(min(rows, SORTED_AT_ONCE), np.uint64)
+        self._array: Any = np.empty(min(rows, SORTED_AT_ONCE), np.uint64)
         self._filled = 0
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from airflow_dataproducts.contract.checks import Check
     from airflow_dataproducts.contract.score import Score
-    from airflow_dataproducts.engine.validation.found import Found, Scan
+    from airflow_dataproducts.engine.validation.found import Scan
     from airflow_dataproducts.manifest.contract import Contract
 
 SAMPLES = 3
@@ -115,6 +115,25 @@ class Validation:
         return [asdict(each) for each in self.results]
 
 
+def line(found: CheckResult, rows: int) -> str:
+    """A check's outcome in one line, as logs show it.
+
+    Args:
+        found: the outcome.
+        rows: rows validated.
+    """
+    if found.note:
+        return f"{found.check} ({found.severity}): {found.description}; {found.note}"
+    share = f" of {rows:,}" if found.held not in (0.0, 1.0) else ""
+    number = (
+        f"found {found.unexpected:,}{share}"
+        if found.unexpected or found.observed is None
+        else f"found {found.observed}"
+    )
+    samples = f", such as {', '.join(found.samples)}" if found.samples else ""
+    return f"{found.check} ({found.severity}): {found.description}; {number}{samples}"
+
+
 def read_results(
     judged: ExpectationSuiteValidationResult, checks: Mapping[str, Check], contract: Contract, scan: Scan
 ) -> tuple[list[CheckResult], dict[str, Any]]:
@@ -153,7 +172,7 @@ def _result(check: Check, judged: Any, scan: Scan, *, hide: bool) -> CheckResult
     raised = _raised(judged.exception_info)
     found = scan.found.get(check.name)
     detail = judged.result or {}
-    unexpected = found.unexpected if found else int(detail.get("unexpected_count") or 0)
+    unexpected = found.unexpected if found else _counted(judged, detail)
     success = bool(judged.success)
     samples = found.samples if found else tuple(detail.get("partial_unexpected_list") or ())
     note = found.note if found else ""
@@ -168,7 +187,10 @@ def _result(check: Check, judged: Any, scan: Scan, *, hide: bool) -> CheckResult
         on_violation="fail" if note else check.on_violation,
         unexpected=unexpected,
         held=_held(check, scan.rows, unexpected, success=success and not raised),
-        observed=_observed(found, hide=hide and not isinstance(check.rule, r.Statistic)),
+        observed=_observed(
+            found.observed if found else detail.get("observed_value"),
+            hide=hide and not isinstance(check.rule, r.Statistic),
+        ),
         samples=() if success else _samples(samples, hide=hide),
         note=note,
         description=check.description,
@@ -184,10 +206,16 @@ def _held(check: Check, rows: int, unexpected: int, *, success: bool) -> float:
     return 1 - unexpected / rows
 
 
-def _observed(found: Found | None, *, hide: bool) -> str | None:
-    if found is None or found.observed is None:
+def _counted(judged: Any, detail: Mapping[str, Any]) -> int:
+    """How many rows GX itself counted."""
+    if judged.expectation_config.type == "unexpected_rows_expectation":
+        return int(detail.get("observed_value") or 0)
+    return int(detail.get("unexpected_count") or 0)
+
+
+def _observed(value: Any, *, hide: bool) -> str | None:
+    if value is None:
         return None
-    value = found.observed
     text = f"{value:f}" if isinstance(value, Decimal) else str(value)
     return shape(text) if hide else text
 

@@ -16,7 +16,7 @@ from airflow_dataproducts.engine.validation.predicates import breaks
 from airflow_dataproducts.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from great_expectations import ExpectationSuite
     from great_expectations.expectations import Expectation
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_dataproducts.contract.checks import Check
     from airflow_dataproducts.engine.validation.found import Found
     from airflow_dataproducts.manifest.types import DataType
+    from airflow_dataproducts.plan import ValidateStep
 
 _SEVERITY = {"critical": "critical", "high": "critical", "medium": "warning", "low": "warning", "info": "info"}
 _STATISTICS = {
@@ -33,37 +34,65 @@ _STATISTICS = {
     "sum": "ExpectColumnSumToBeBetween",
     "stddev": "ExpectColumnStdevToBeBetween",
 }
+BATCH = "__batch__"
+"""What queries call GX's batch until they are done."""
 _WIDEST = 1.7976931348623157e308
 """What bounds a number that nothing bounds yet, in the first run of a rule that only knows ``max_change``."""
 
 
 def build_suite(
-    name: str, checks: Iterable[Check], types: Mapping[str, DataType], found: Mapping[str, Found] | None = None
+    step: ValidateStep, checks: Iterable[Check], suffix: str = "", found: Mapping[str, Found] | None = None
 ) -> ExpectationSuite:
     """The suite of an output's checks.
 
     Args:
-        name: the suite's.
-        checks: the checks.
-        types: the contract's type of each column.
+        step: the output.
+        checks: those of its checks that are wanted.
+        suffix: what comes after the output's name in the suite's.
         found: what was measured, for the bounds that depend on what was before; None for a suite to read and export.
 
     Raises:
         ConfigurationError: an expectation of the user's cannot be loaded, or does not take its arguments.
     """
-    from great_expectations import ExpectationSuite
-
-    maker = _Maker(types, tuple(checks), found or {})
-    return ExpectationSuite(name=name, expectations=[maker.expectation(check) for check in maker.checks])
+    types = {column.name: column.type for column in step.output.contract.columns}
+    return SuiteMaker(step.name, types, tuple(checks), found or {}).suite(f"{step.name}{suffix}")
 
 
-class _Maker:
-    """Makes the expectations of one output's checks."""
+class SuiteMaker:
+    """Makes the expectations of one output's checks.
 
-    def __init__(self, types: Mapping[str, DataType], checks: tuple[Check, ...], found: Mapping[str, Found]) -> None:
+    Args:
+        name: the output's, which rules use as the table's.
+        types: the contract's type of each column.
+        checks: all of the output's.
+        found: what was measured, by check.
+    """
+
+    def __init__(
+        self, name: str, types: Mapping[str, DataType], checks: tuple[Check, ...], found: Mapping[str, Found]
+    ) -> None:
+        self._name = name
         self._types = types
-        self.checks = checks
+        self._checks = checks
         self._found = found
+
+    def suite(self, name: str) -> ExpectationSuite:
+        """All of them."""
+        from great_expectations import ExpectationSuite
+
+        return ExpectationSuite(name=name, expectations=[self.expectation(check) for check in self._checks])
+
+    def as_query(self, check: Check) -> bool:  # noqa: ARG002 - for engines whose own comparison is not exact
+        """Whether a check becomes a query even where GX has an expectation for it."""
+        return False
+
+    def type_names(self, kind: DataType) -> tuple[str, ...]:
+        """What GX may find as a column's type."""
+        return type_names(kind)
+
+    def finish(self, query: str) -> str:
+        """A query in the words of the engine that is to run it; GX's batch is called ``__batch__`` in it."""
+        return query
 
     def expectation(self, check: Check) -> Expectation:
         """A check as GX's expectation, with what people want to know in its notes."""
@@ -92,35 +121,37 @@ class _Maker:
     def _translate(self, check: Check) -> tuple[str, dict[str, Any]]:
         """The expectation's class and arguments for a check."""
         found = self._found.get(check.name)
-        made = _on_values(check, self._types) if check.names_rows else _on_table(check, found)
+        made = None
+        if not self.as_query(check):
+            made = _on_values(check, self._types) if check.names_rows else _on_table(check, found, self.type_names)
         return made or ("UnexpectedRowsExpectation", {"unexpected_rows_query": self._query(check)})
 
     def _query(self, check: Check) -> str | dict[str, str]:
         """A rule that GX has no expectation for, as a query that gives a row where it is broken; ``{batch}`` is the table."""
         rule, found, types = check.rule, self._found.get(check.name), self._types
-        batch = "\0"
+        batch = quote(self._name)
         if isinstance(rule, r.Violations):
-            allowed = (
-                str(rule.most) if rule.share is None else f"{rule.share} * (SELECT count(*) FROM {batch} AS all_rows)"
-            )
+            allowed = str(rule.most) if rule.share is None else f"{rule.share} * (SELECT count(*) FROM {batch})"
             text = f"SELECT violations FROM (\n{rule.sql}\n) AS counted(violations) WHERE violations > {allowed}"
         elif isinstance(rule, r.SchemaOf):
             if found is None or found.bounds is None:
                 return {"$PARAMETER": f"{check.name}_query"}
             text = _schema_query(rule.input, json.loads(found.bounds[0]))
         elif isinstance(rule, r.SetAside):
-            aside = [each for each in self.checks if each.names_rows and each.on_violation == "quarantine"]
+            aside = [each for each in self._checks if each.names_rows and each.on_violation == "quarantine"]
             broken = " OR ".join(breaks(each, types, batch) for each in aside) or "false"
             count = f"count(*) FILTER (WHERE {broken})"
-            text = f"SELECT {count} FROM {batch} AS rows_of_batch HAVING {count} > {rule.share} * count(*)"
+            text = f"SELECT {count} FROM {batch} HAVING {count} > {rule.share} * count(*)"
         elif check.mostly == 1:
-            text = f"SELECT * FROM {batch} AS rows_of_batch WHERE {breaks(check, types)}"
+            text = f"SELECT * FROM {batch} WHERE {breaks(check, types, batch)}"
         else:
             given = " AND ".join(f"{quote(name)} IS NOT NULL" for name in check.columns)
-            broken = f"count(*) FILTER (WHERE {breaks(check, types)})"
+            broken = f"count(*) FILTER (WHERE {breaks(check, types, batch)})"
             share = f"{broken} > {1 - check.mostly} * count(*) FILTER (WHERE {given})"
-            text = f"SELECT count(*) FROM {batch} AS rows_of_batch HAVING {share}"
-        return text.replace("{", "{{").replace("}", "}}").replace(batch, "{batch}")
+            text = f"SELECT count(*) FROM {batch} HAVING {share}"
+        # The table gets its own name first: GX may give the batch one that a rule's SQL does not know.
+        whole = self.finish(f"WITH {batch} AS (SELECT * FROM {BATCH}) {text}")
+        return whole.replace("{", "{{").replace("}", "}}").replace(BATCH, "{batch}")
 
 
 def _notes(check: Check) -> str:
@@ -181,13 +212,15 @@ def _on_values(check: Check, types: Mapping[str, DataType]) -> _Translation | No
     return None
 
 
-def _on_table(check: Check, found: Found | None) -> _Translation | None:  # noqa: PLR0911 - one per rule
+def _on_table(  # noqa: PLR0911 - one per rule
+    check: Check, found: Found | None, names_of: Callable[[DataType], tuple[str, ...]]
+) -> _Translation | None:
     """The expectation of a rule on the table as a whole; None where GX has none."""
     rule = check.rule
     bounds = found.bounds if found else None
     match rule:
         case r.OfType(kind):
-            return "ExpectColumnValuesToBeInTypeList", {"column": check.columns[0], "type_list": list(type_names(kind))}
+            return "ExpectColumnValuesToBeInTypeList", {"column": check.columns[0], "type_list": list(names_of(kind))}
         case r.ColumnSet(names):
             return "ExpectTableColumnsToMatchSet", {"column_set": list(names), "exact_match": True}
         case r.RowCount(low, high):

@@ -1,0 +1,64 @@
+"""Files that a command is pointed at, as tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_dataproducts.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow.dataset as pads
+
+    from airflow_dataproducts.engine.connections import ConnectionInfo
+    from airflow_dataproducts.settings import Settings
+
+
+def open_data(name: str, files: list[str], settings: Settings, folder: Path) -> tuple[pads.Dataset, bool]:
+    """Files as one table, and whether they say their columns' types.
+
+    Args:
+        name: what messages call it.
+        files: files, folders or globs.
+        settings: limits for reading text.
+        folder: where rows of text files go as Parquet; it must live as long as the table is read.
+
+    Raises:
+        SourceChangedError: there is no such file, or it cannot be read.
+    """
+    import pyarrow.dataset as pads
+
+    from airflow_dataproducts.engine import staging
+    from airflow_dataproducts.engine.sources import Reading
+    from airflow_dataproducts.engine.sources.files import format_of, open_files, parquet_files
+    from airflow_dataproducts.engine.storage import open_place
+    from airflow_dataproducts.manifest.inputs import FileInput
+
+    sources = [FileInput(path=file) for file in files]
+    if all(format_of(name, source) == "parquet" for source in sources):
+        listed = [file for source in sources for file in parquet_files(name, source).files]
+        return pads.dataset(listed, filesystem=open_place(files[0]).filesystem, format="parquet"), True
+    reading = Reading(_NoConnections(), settings, no_products)
+    place = open_place(str(folder)) / name
+    for index, source in enumerate(sources):
+        with open_files(name, source, reading) as stream:
+            staging.write(place / str(index), stream)
+    return parquet_files(name, FileInput(path=place.path, format="parquet")), False
+
+
+class _NoConnections:
+    """Files need none."""
+
+    def get(self, connection_id: str) -> ConnectionInfo:
+        """Always an error."""
+        raise ConfigurationError(f"connection {connection_id}: files only are read here")
+
+    def dbapi(self, connection_id: str) -> Any:
+        """Always an error."""
+        return self.get(connection_id)
+
+
+def no_products(_source: Any) -> Any:
+    """Other products are not read here."""
+    raise ConfigurationError("files only are read here")

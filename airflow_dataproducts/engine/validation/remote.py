@@ -1,0 +1,184 @@
+"""Validating where the data is: inside a database by GX's SQLAlchemy engine, or in Spark by its Spark engine.
+
+The suite is the same but for what the engine would judge otherwise than the contract means it: comparisons of decimals,
+64-bit integers and floats, whose bounds GX hands over as floats, become queries with exact literals. Patterns are the
+engine's own: PostgreSQL's and Java's regular expressions differ from Python's in rare constructs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_dataproducts.contract import rules as r
+from airflow_dataproducts.contract.types import sized_names
+from airflow_dataproducts.engine.validation.found import Found, Scan
+from airflow_dataproducts.engine.validation.gx import import_gx, new_context
+from airflow_dataproducts.engine.validation.results import Validation, read_results
+from airflow_dataproducts.engine.validation.suite import SuiteMaker
+from airflow_dataproducts.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow_dataproducts.contract.checks import Check
+    from airflow_dataproducts.manifest.types import DataType
+    from airflow_dataproducts.plan import ValidateStep
+
+_DIALECTS = {"postgresql": "postgres", "mssql": "tsql", "awsathena": "athena"}
+"""SQLAlchemy's names of backends that sqlglot knows by another."""
+_INEXACT = {"decimal", "bigint", "float", "double", "time"}
+
+
+@dataclass(frozen=True, slots=True)
+class Warehouse:
+    """A table in a database.
+
+    Attributes:
+        url: SQLAlchemy's URL of the database.
+        table: the table, with its schema.
+        others: the tables of inputs and other outputs, by the names that rules use.
+    """
+
+    url: str = field(repr=False)
+    table: str
+    others: Mapping[str, str] = field(default_factory=dict)
+
+
+def in_database(step: ValidateStep, where: Warehouse) -> Validation:
+    """Check a table inside its database; no row leaves it but samples of what breaks a check.
+
+    Args:
+        step: the output and its checks.
+        where: the table.
+
+    Raises:
+        ConfigurationError: the database cannot be reached, or has no such table.
+    """
+    backend = where.url.partition(":")[0].partition("+")[0]
+    schema, _, table = where.table.rpartition(".")
+
+    def batch(context: Any) -> Any:
+        source = context.data_sources.add_sql(step.name, connection_string=where.url)
+        asset = source.add_table_asset("rows", table_name=table, schema_name=schema or None)
+        return asset.add_batch_definition_whole_table("whole").get_batch()
+
+    return _validate(step, _RemoteMaker.of(step, _DIALECTS.get(backend, backend), where.others), batch)
+
+
+def in_spark(step: ValidateStep, frame: Any, others: Mapping[str, str] | None = None) -> Validation:
+    """Check a Spark DataFrame in Spark.
+
+    Args:
+        step: the output and its checks.
+        frame: a ``pyspark.sql.DataFrame``.
+        others: temporary views of inputs and other outputs, by the names that rules use.
+    """
+
+    def batch(context: Any) -> Any:
+        asset = context.data_sources.add_spark(step.name).add_dataframe_asset("rows")
+        return asset.add_batch_definition_whole_dataframe("whole").get_batch(batch_parameters={"dataframe": frame})
+
+    return _validate(step, _RemoteMaker.of(step, "spark", others or {}), batch)
+
+
+def cannot(check: Check) -> str | None:
+    """Why a check is not made inside another engine; None for one that is."""
+    if isinstance(check.rule, r.SchemaOf):
+        return "looks at the schema of an input, which only a run knows"
+    return None
+
+
+def _validate(step: ValidateStep, maker: _RemoteMaker, open_batch: Callable[[Any], Any]) -> Validation:
+    import_gx(spark=maker.dialect == "spark")
+    from great_expectations.datasource.fluent.interfaces import TestConnectionError
+    from great_expectations.exceptions import GreatExpectationsError
+
+    checks = {check.name: check for check in step.checks}
+    suite = maker.suite(step.name)
+    batch = None
+    try:
+        batch = open_batch(new_context())
+        judged = batch.validate(suite, result_format={"result_format": "SUMMARY", "partial_unexpected_count": 20})
+    except (GreatExpectationsError, TestConnectionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigurationError(f"output {step.name}: Great Expectations cannot read its table: {reason}") from None
+    finally:
+        if batch is not None and hasattr(batch.data.execution_engine, "close"):
+            batch.data.execution_engine.close()  # a database's connections; a Spark session is the caller's
+    rows = max((each.result.get("element_count") or _rows(each) for each in judged.results), default=0)
+    results, document = read_results(judged, checks, step.output.contract, Scan(rows=rows))
+    order = {name: place for place, name in enumerate(checks)}
+    results.sort(key=lambda each: order[each.check])
+    return Validation(step.name, rows, tuple(results), [document])
+
+
+def _rows(result: Any) -> int:
+    is_count = result.expectation_config.type == "expect_table_row_count_to_be_between"
+    return int(result.result.get("observed_value") or 0) if is_count else 0
+
+
+class _RemoteMaker(SuiteMaker):
+    """The suite for another engine."""
+
+    dialect: str
+    names: Mapping[str, str]
+
+    @classmethod
+    def of(cls, step: ValidateStep, dialect: str, names: Mapping[str, str]) -> _RemoteMaker:
+        """For an output's checks.
+
+        Args:
+            step: the output.
+            dialect: sqlglot's name of the engine's SQL.
+            names: what the tables that rules speak of are called there.
+        """
+        types = {column.name: column.type for column in step.output.contract.columns}
+        now = datetime.now(UTC).replace(tzinfo=None)
+        oldest = {
+            check.name: Found(holds=True, bounds=(_oldest(now, check, types), None))
+            for check in step.checks
+            if isinstance(check.rule, r.Fresh)
+        }
+        made = cls(step.name, types, step.checks, oldest)
+        made.dialect, made.names = dialect, names
+        return made
+
+    def as_query(self, check: Check) -> bool:
+        compared = isinstance(check.rule, r.Between | r.OneOf)
+        return compared and self._types[check.columns[0]].name in _INEXACT
+
+    def type_names(self, kind: DataType) -> tuple[str, ...]:
+        return super().type_names(kind) if self.dialect == "spark" else sized_names(kind)
+
+    def finish(self, query: str) -> str:
+        import sqlglot
+        from sqlglot import exp
+
+        def renamed(node: exp.Expr) -> exp.Expr:
+            if isinstance(node, exp.Table) and not node.db and node.name in self.names:
+                table = exp.to_table(self.names[node.name])
+                return exp.alias_(table, node.alias or node.name, table=True)
+            if isinstance(node, exp.IsNan):
+                return exp.EQ(this=node.this, expression=exp.cast(exp.Literal.string("NaN"), "double"))
+            return node
+
+        try:
+            parsed = sqlglot.parse_one(query, read="duckdb")
+        except sqlglot.ParseError as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigurationError(f"a rule's SQL cannot be put into {self.dialect}'s words: {reason}") from None
+        return parsed.transform(renamed).sql(dialect=self.dialect)
+
+
+def _oldest(now: datetime, check: Check, types: Mapping[str, DataType]) -> datetime | date:
+    """The oldest value that is still fresh, as the column's own kind; a date lasts until its end."""
+    assert isinstance(check.rule, r.Fresh)  # noqa: S101 - the caller has looked
+    oldest = now - check.rule.max_age
+    return (oldest - timedelta(days=1)).date() if types[check.columns[0]].name == "date" else oldest
+
+
+def without(step: ValidateStep, skipped: Mapping[str, str]) -> ValidateStep:
+    """The step without the checks that cannot be made."""
+    return replace(step, checks=tuple(check for check in step.checks if check.name not in skipped))

@@ -1,0 +1,85 @@
+"""The same contract over the same rows: in DuckDB, inside PostgreSQL, and in Spark."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import adbc_driver_postgresql.dbapi as adbc
+import pyarrow.dataset as pads
+import pytest
+
+from airflow_dataproducts.contract import ddl
+from airflow_dataproducts.engine.validation import Tables, validate
+from airflow_dataproducts.engine.validation.remote import Warehouse, cannot, in_database, without
+from airflow_dataproducts.exceptions import ConfigurationError
+from tests.integration.conftest import info_of
+from tests.integration.dirty_orders import BROKEN, CUSTOMERS, ROWS, broken, step
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from airflow_dataproducts.settings import Settings
+
+
+def test_in_duckdb(settings: Settings) -> None:
+    tables = Tables({"orders": pads.dataset(ROWS)}, {"customers": pads.dataset(CUSTOMERS)})
+    assert broken(validate(step(), tables, settings)) == {**BROKEN}
+
+
+@pytest.fixture
+def warehouse(database: psycopg.Connection) -> Warehouse:
+    database.execute("CREATE SCHEMA mart")
+    database.execute(ddl.create_table(step().output.contract, "mart.orders").replace(" NOT NULL", ""))
+    database.execute("CREATE TABLE mart.customers (id bigint)")
+    uri = info_of(database).postgres_uri()
+    with adbc.connect(uri) as connection, connection.cursor() as cursor:
+        for name, table in (("orders", ROWS), ("customers", CUSTOMERS)):
+            cursor.adbc_ingest(name, table, mode="append", db_schema_name="mart")
+        connection.commit()
+    url = uri.replace("postgresql://", "postgresql+psycopg2://", 1)
+    return Warehouse(url, "mart.orders", {"customers": "mart.customers"})
+
+
+def test_inside_postgresql(warehouse: Warehouse) -> None:
+    assert broken(in_database(step(), warehouse)) == BROKEN
+
+
+def test_no_such_table(warehouse: Warehouse) -> None:
+    with pytest.raises(ConfigurationError, match="cannot read its table"):
+        in_database(step(), Warehouse(warehouse.url, "mart.gone"))
+
+
+@pytest.mark.slow
+def test_in_spark(tmp_path: Path) -> None:
+    """In a process of its own: GX learns of Spark when it is imported, or never."""
+    if shutil.which("java") is None:
+        pytest.skip("Spark needs Java; install a JRE of 17 or newer to run this test")
+    script = Path(__file__).with_name("spark_check.py")
+    environment = {**os.environ, "PYTHONPATH": str(script.parents[2])}
+    run = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert json.loads(run.stdout.splitlines()[-1]) == BROKEN
+
+
+def test_what_only_a_run_knows_is_left_out() -> None:
+    from dataclasses import replace
+
+    from airflow_dataproducts.contract.rules import SchemaOf
+
+    some = replace(step(), checks=(replace(step().checks[0], rule=SchemaOf("customers")), step().checks[1]))
+    skipped = {check.name: reason for check in some.checks if (reason := cannot(check))}
+    assert list(skipped) == ["columns"]
+    assert without(some, skipped).checks == some.checks[1:]
