@@ -47,18 +47,33 @@ class AirflowConnections:
 
     def dbapi(self, connection_id: str) -> Any:
         """See :class:`airflow_dataproducts.engine.connections.Connections`."""
-        found = _connection(connection_id)
-        try:
-            hook = found.get_hook()
-        except Exception as error:  # noqa: BLE001 - a hook may fail to load for any reason; the user needs to know which
-            raise ConfigurationError(
-                f"connection {connection_id} is of type {found.conn_type!r}, for which no hook is installed: {error}"
-            ) from None
-        if not hasattr(hook, "get_conn") or not hasattr(hook, "get_records"):
-            raise ConfigurationError(
-                f"connection {connection_id} is of type {found.conn_type!r}, which is no SQL database"
-            )
-        return hook.get_conn()
+        return _sql_hook(connection_id).get_conn()
+
+    def sqlalchemy_url(self, connection_id: str) -> str:
+        """SQLAlchemy's URL of a database, with its password in it.
+
+        Raises:
+            ConfigurationError: there is no such connection, or its type is no SQL database.
+        """
+        info = self.get(connection_id)
+        if info.is_postgres:
+            return info.postgres_uri().replace("postgresql://", "postgresql+psycopg2://", 1)
+        if info.type == "sqlite":
+            return f"sqlite:///{info.host}"
+        return str(_sql_hook(connection_id).get_uri())
+
+
+def _sql_hook(connection_id: str) -> Any:
+    found = _connection(connection_id)
+    try:
+        hook = found.get_hook()
+    except Exception as error:  # noqa: BLE001 - a hook may fail to load for any reason; the user needs to know which
+        raise ConfigurationError(
+            f"connection {connection_id} is of type {found.conn_type!r}, for which no hook is installed: {error}"
+        ) from None
+    if not hasattr(hook, "get_conn") or not hasattr(hook, "get_records"):
+        raise ConfigurationError(f"connection {connection_id} is of type {found.conn_type!r}, which is no SQL database")
+    return hook
 
 
 def _connection(connection_id: str) -> Any:

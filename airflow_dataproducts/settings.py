@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECTION = "dataproducts"
+_TRUTH = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
+"""What Airflow's own settings read as true and false."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Settings:
         memory_limit: memory DuckDB may use per task before it spills to disk, such as 1GB.
         threads: threads DuckDB may use per task; 0 for all cores.
         pool: Airflow pool of tasks whose product names none.
+        preload: load Great Expectations once in the process that tasks are forked from, instead of in every validation.
     """
 
     staging: str
@@ -33,6 +36,7 @@ class Settings:
     memory_limit: str = "1GB"
     threads: int = 0
     pool: str = "default_pool"
+    preload: bool = False
 
 
 def load_settings(home: Path, read: Callable[[str], str | None]) -> Settings:
@@ -51,6 +55,9 @@ def load_settings(home: Path, read: Callable[[str], str | None]) -> Settings:
         threads = int(given.get("threads", "0"))
     except ValueError:
         raise ConfigurationError(f"[{SECTION}] threads: found {given['threads']!r}; a whole number is wanted") from None
+    preload = given.get("preload", "false").strip().lower()
+    if preload not in _TRUTH:
+        raise ConfigurationError(f"[{SECTION}] preload: found {given['preload']!r}; True or False is wanted")
     return Settings(
         staging=given.get("staging", str(base / "staging")),
         storage=given.get("storage", str(base / "data")),
@@ -58,4 +65,5 @@ def load_settings(home: Path, read: Callable[[str], str | None]) -> Settings:
         memory_limit=given.get("memory_limit", "1GB"),
         threads=threads,
         pool=given.get("pool", "default_pool"),
+        preload=_TRUTH[preload],
     )

@@ -71,10 +71,18 @@ class Airflow:
         Raises:
             httpx.HTTPError: it cannot be reached or answers with an error.
         """
+        response = self._answer(method, path, body)
+        return response.json() if response.content else None
+
+    def page(self, path: str) -> str:
+        """A page's HTML; raises as ``request`` does."""
+        return self._answer("GET", path).text
+
+    def _answer(self, method: str, path: str, body: Any = None) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         response = httpx.request(method, self.url + path, json=body, headers=headers, timeout=30)
         response.raise_for_status()
-        return response.json() if response.content else None
+        return response
 
     def log_in(self) -> None:
         """Get a token for the user admin."""

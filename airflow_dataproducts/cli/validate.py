@@ -20,6 +20,8 @@ from airflow_dataproducts.cli.common import (
 )
 from airflow_dataproducts.contract import rules as r
 from airflow_dataproducts.exceptions import ConfigurationError
+from airflow_dataproducts.manifest.inputs import TableInput
+from airflow_dataproducts.manifest.outputs import PostgresPublish
 from airflow_dataproducts.plan import load_plan
 from airflow_dataproducts.settings import Settings
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from airflow_dataproducts.contract.checks import Check
     from airflow_dataproducts.engine.validation import Validation
+    from airflow_dataproducts.manifest.product import Product
     from airflow_dataproducts.plan import ValidateStep
 
 Skipped = dict[str, str]
@@ -46,8 +49,14 @@ def validate(  # noqa: PLR0913 - a command's options
     path: ManifestArgument,
     *,
     data: Annotated[
-        list[str], typer.Option("--data", help="A Parquet, CSV or JSON file, a folder or a glob; may be given often.")
-    ],
+        list[str] | None,
+        typer.Option("--data", help="A Parquet, CSV or JSON file, a folder or a glob; may be given often."),
+    ] = None,
+    connection: Annotated[
+        str | None,
+        typer.Option(help="Instead of files: the Airflow connection of a database, to check a table inside it."),
+    ] = None,
+    table: Annotated[str | None, typer.Option(help="The table in that database, with its schema.")] = None,
     name: OutputOption = None,
     inputs: Annotated[
         list[str] | None,
@@ -65,18 +74,23 @@ def validate(  # noqa: PLR0913 - a command's options
     ] = 0,
     root: RootOption = None,
 ) -> None:
-    """Check files against an output's contract, without running anything."""
-    settings = Settings("", "", "", memory_limit, threads)
+    """Check files, or a table inside a database, against an output's contract, without running anything."""
+    if (data is None) == (connection is None) or (connection is None) != (table is None):
+        raise ConfigurationError("give --data <file>, or --connection <id> with --table <schema.table>")
     planned = load_plan(one_manifest(path), root)
     step = one_output(planned, name)
     given = dict(_pair(each) for each in inputs or ())
     unknown = sorted(set(given) - set(planned.product.inputs))
     if unknown:
         raise ConfigurationError(f"--input {unknown[0]}: no such input (allowed: {', '.join(planned.product.inputs)})")
-    missing = set(planned.product.inputs) - set(given) - {step.name}
-    missing |= {each.name for each in planned.validations} - {step.name} - set(given)
-    wanted, skipped = _possible(step, missing)
-    found = _check(replace(step, checks=wanted), data, given, settings)
+    if connection is not None:
+        given = {**_tables_in(planned.product, connection), **given}
+    missing = {*planned.product.inputs, *planned.product.outputs} - set(given) - {step.name}
+    wanted, skipped = _possible(step, missing, within_database=connection is not None)
+    if data is not None:
+        found = _check(replace(step, checks=wanted), data, given, Settings("", "", "", memory_limit, threads))
+    else:
+        found = _check_table(replace(step, checks=wanted), connection or "", table or "", given)
     _print(planned.product.id, found, skipped, report)
     if found.failures:
         raise typer.Exit(1)
@@ -89,10 +103,26 @@ def _pair(text: str) -> tuple[str, str]:
     return name, file
 
 
-def _possible(step: ValidateStep, missing: set[str]) -> tuple[tuple[Check, ...], Skipped]:
-    """The checks that need none of the missing tables, and those that do."""
+def _tables_in(product: Product, connection: str) -> dict[str, str]:
+    """The inputs and other outputs that are tables of the same database."""
+    found = {
+        name: each.table
+        for name, each in product.inputs.items()
+        if isinstance(each, TableInput) and each.connection == connection
+    }
+    for name, output in product.outputs.items():
+        if isinstance(output.publish, PostgresPublish) and output.publish.connection == connection:
+            found[name] = output.publish.table
+    return found
+
+
+def _possible(step: ValidateStep, missing: set[str], *, within_database: bool) -> tuple[tuple[Check, ...], Skipped]:
+    """The checks that can be made here, and why the others cannot."""
     wanted, skipped = [], {}
     for check in step.checks:
+        if within_database and isinstance(check.rule, r.SchemaOf):
+            skipped[check.name] = "looks at the schema of an input, which only a run knows"
+            continue
         gone = sorted(_tables(check) & missing)
         if gone:
             skipped[check.name] = f"looks at {', '.join(gone)}; give --input {gone[0]}=<file>"
@@ -132,6 +162,17 @@ def _check(step: ValidateStep, data: list[str], inputs: Mapping[str, str], setti
             return validation.validate(
                 step, validation.Tables({step.name: rows}, staged), settings, says_types=says_types
             )
+
+
+def _check_table(step: ValidateStep, connection: str, table: str, others: Mapping[str, str]) -> Validation:
+    from rich.console import Console
+
+    from airflow_dataproducts.engine.validation.remote import Warehouse, in_database
+    from airflow_dataproducts.environment import AirflowConnections
+
+    url = AirflowConnections().sqlalchemy_url(connection)
+    with Console(stderr=True).status(f"checking {table} in {connection} ..."):
+        return in_database(step, Warehouse(url, table, others))
 
 
 def _print(product: str, found: Validation, skipped: Skipped, report: Report) -> None:

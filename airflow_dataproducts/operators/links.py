@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 def data_docs_path(product_id: str, output: str, run_id: str) -> str:
     """The path of the page of a validation, under Airflow's own address."""
-    return f"/dataproducts/data-docs/{quote(product_id)}/{quote(output)}?run_id={quote(run_id, safe='')}"
+    return (
+        f"/dataproducts/api/v1/products/{quote(product_id)}/data-docs/{quote(output)}?run_id={quote(run_id, safe='')}"
+    )
 
 
 class DataDocsLink(BaseOperatorLink):

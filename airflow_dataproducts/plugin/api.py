@@ -8,11 +8,14 @@ from typing import Annotated, Any
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_authenticated
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query
+from fastapi.responses import HTMLResponse
 
 from airflow_dataproducts.catalog import tables
-from airflow_dataproducts.catalog.store import Catalog
+from airflow_dataproducts.catalog.store import Catalog, RunKey
 from airflow_dataproducts.environment import site_catalog, site_settings
 from airflow_dataproducts.exceptions import CatalogError
+from airflow_dataproducts.operators.links import data_docs_path
+from airflow_dataproducts.runtime import docs_place
 
 router = APIRouter(prefix="/api/v1")
 
@@ -86,9 +89,30 @@ def runs(product_id: ProductDep, catalog: CatalogDep, limit: Limit = 100) -> dic
 
 @router.get("/products/{product_id}/quality", dependencies=AUTHENTICATED)
 def quality(product_id: ProductDep, catalog: CatalogDep, limit: Limit = 100) -> dict[str, Any]:
-    """A product's validations, newest first, each with its checks and Great Expectations' own results."""
-    found = catalog.rows(tables.validations, product_id, limit)
+    """A product's validations, newest first: score, checks, Great Expectations' own results, and its Data Docs."""
+    found = [
+        {**row, "data_docs": data_docs_path(product_id, row["output"], row["run_id"])}
+        for row in catalog.rows(tables.validations, product_id, limit)
+    ]
     return {"validations": found, "total_entries": len(found)}
+
+
+_ALONE = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "X-Content-Type-Options": "nosniff",
+}
+"""A page of Data Docs needs nothing but itself, and may do nothing."""
+
+
+@router.get("/products/{product_id}/data-docs/{output}", dependencies=AUTHENTICATED)
+def data_docs(product_id: ProductDep, output: str, catalog: CatalogDep, run_id: str | None = None) -> HTMLResponse:
+    """Great Expectations' Data Docs of an output's validation in a run; without a run, of the newest."""
+    found = [row for row in catalog.rows(tables.validations, product_id, limit=1000) if row["output"] == output]
+    runs = [row["run_id"] for row in found if run_id in (None, row["run_id"])]
+    page = docs_place(site_settings(), RunKey(product_id, runs[0]), output).read_text() if runs else None
+    if page is None:
+        raise HTTPException(404, f"there are no Data Docs of {output} in this run; the task `document` writes them")
+    return HTMLResponse(page, headers=_ALONE)
 
 
 def build_api() -> FastAPI:

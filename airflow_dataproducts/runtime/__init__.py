@@ -4,9 +4,20 @@ The operators and ``dataproducts run`` call the same functions. What passes betw
 references), fit for XCom.
 """
 
-from airflow_dataproducts.runtime.checking import document, validate
+from airflow_dataproducts.runtime.checking import docs_place, document, validate
 from airflow_dataproducts.runtime.closing import failed, publish, record
 from airflow_dataproducts.runtime.reading import extract, transform
 from airflow_dataproducts.runtime.run import Reference, Run
 
-__all__ = ["Reference", "Run", "document", "extract", "failed", "publish", "record", "transform", "validate"]
+__all__ = [
+    "Reference",
+    "Run",
+    "docs_place",
+    "document",
+    "extract",
+    "failed",
+    "publish",
+    "record",
+    "transform",
+    "validate",
+]

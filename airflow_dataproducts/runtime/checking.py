@@ -12,13 +12,14 @@ from airflow_dataproducts.engine.storage import open_place
 from airflow_dataproducts.engine.targets import open_target
 from airflow_dataproducts.exceptions import ContractViolation, DataProductsError
 from airflow_dataproducts.runtime.report import log_result, violation
-from airflow_dataproducts.runtime.run import log
+from airflow_dataproducts.runtime.run import folder_of, log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pyarrow.dataset as pads
 
+    from airflow_dataproducts.catalog.store import RunKey
     from airflow_dataproducts.engine.staging import Stream
     from airflow_dataproducts.engine.storage import Place
     from airflow_dataproducts.engine.targets import Target
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from airflow_dataproducts.engine.validation.split import Split
     from airflow_dataproducts.plan import ValidateStep
     from airflow_dataproducts.runtime.run import Reference, Run
+    from airflow_dataproducts.settings import Settings
 
 
 def validate(
@@ -97,7 +99,7 @@ def document(run: Run, validated: Mapping[str, Reference | None]) -> Reference:
         kept = run.catalog.validation(run.key, step.name)
         if kept is None:
             continue
-        place = docs_place(run, step.name)
+        place = docs_place(run.settings, run.key, step.name)
         subject = Subject(run.plan.product.id, step.name, run.run_id, kept["validated_at"].isoformat())
         place.write_text(render(subject, kept["gx"]))
         pages[step.name] = place.uri
@@ -110,9 +112,9 @@ def document(run: Run, validated: Mapping[str, Reference | None]) -> Reference:
     return pages
 
 
-def docs_place(run: Run, output: str) -> Place:
+def docs_place(settings: Settings, key: RunKey, output: str) -> Place:
     """The page of an output's validation in a run."""
-    return open_place(run.settings.storage) / "_data_docs" / run.plan.product.id / run.folder / f"{output}.html"
+    return open_place(settings.storage) / "_data_docs" / key.product_id / folder_of(key.run_id) / f"{output}.html"
 
 
 def _read(references: Mapping[str, Reference]) -> dict[str, pads.Dataset]:

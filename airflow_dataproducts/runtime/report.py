@@ -24,8 +24,8 @@ def log_result(run: Run, found: Validation) -> None:
     for each in found.failures:
         log.error("FAILED   %s", line(each, found.rows))
     if found.warnings or found.failures:
-        where = f"/dataproducts/data-docs/{run.plan.product.id}/{found.output}?run_id={run.run_id}"
-        log.info("the full result: Data Docs of this task, or %s", where)
+        where = f"/dataproducts/api/v1/products/{run.plan.product.id}/quality"
+        log.info("the full result: the link Data Docs of this task, once `document` is done, or %s", where)
 
 
 def violation(found: Validation, inputs: Mapping[str, Reference]) -> str:

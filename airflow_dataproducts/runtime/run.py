@@ -55,8 +55,13 @@ class Run:
     @property
     def folder(self) -> str:
         """The run's name as a folder's."""
-        readable = re.sub(r"[^A-Za-z0-9]+", "-", self.run_id)[:60].strip("-")
-        return f"{readable}-{hashlib.sha256(self.run_id.encode()).hexdigest()[:8]}"
+        return folder_of(self.run_id)
+
+
+def folder_of(run_id: str) -> str:
+    """A run's name as a folder's: readable, safe, and no other run's."""
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", run_id)[:60].strip("-")
+    return f"{readable}-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
 
 
 def counts(inputs: Mapping[str, Reference]) -> str:

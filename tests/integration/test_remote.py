@@ -16,7 +16,7 @@ import pytest
 
 from airflow_dataproducts.contract import ddl
 from airflow_dataproducts.engine.validation import Tables, validate
-from airflow_dataproducts.engine.validation.remote import Warehouse, cannot, in_database, without
+from airflow_dataproducts.engine.validation.remote import Warehouse, in_database
 from airflow_dataproducts.exceptions import ConfigurationError
 from tests.integration.conftest import info_of
 from tests.integration.dirty_orders import BROKEN, CUSTOMERS, ROWS, broken, step
@@ -72,14 +72,3 @@ def test_in_spark(tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr[-3000:]
     assert json.loads(run.stdout.splitlines()[-1]) == BROKEN
-
-
-def test_what_only_a_run_knows_is_left_out() -> None:
-    from dataclasses import replace
-
-    from airflow_dataproducts.contract.rules import SchemaOf
-
-    some = replace(step(), checks=(replace(step().checks[0], rule=SchemaOf("customers")), step().checks[1]))
-    skipped = {check.name: reason for check in some.checks if (reason := cannot(check))}
-    assert list(skipped) == ["columns"]
-    assert without(some, skipped).checks == some.checks[1:]

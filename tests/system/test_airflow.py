@@ -88,7 +88,7 @@ def test_a_postgres_table_is_published_and_its_page_tells_of_it(site: Site) -> N
     assets = {each["uri"] for each in site.airflow.request("GET", "/api/v2/assets?limit=100")["assets"]}
     assert {"dataproducts://shop/customers", "dataproducts://shop/customers/customers"} <= assets
     log = site.airflow.log("shop.customers", run_id, "validate.customers")
-    assert "output customers: 5 of 5 checks hold on 500 rows" in log
+    assert "output customers: 9 of 9 checks hold on 500 rows" in log
     assert "Customer 1" not in log
 
 
@@ -150,11 +150,43 @@ def test_the_api_shows_the_catalog_to_those_who_may_see_it(site: Site) -> None:
     quality = site.airflow.request("GET", f"{base}/products/factory.parts/quality")["validations"][0]
     assert quality["success"] is True
     assert quality["gx"][0]["success"] is True
+    assert quality["score"] == 100
+    page = site.airflow.page(quality["data_docs"])
+    assert "id names one row" in page
+    assert httpx.get(site.airflow.url + quality["data_docs"]).status_code == 401
     assert httpx.get(f"{site.airflow.url}{base}/products").status_code == 401
     for path in ("products/none.such", "products/none.such/runs"):
         with pytest.raises(httpx.HTTPStatusError) as caught:
             site.airflow.request("GET", f"{base}/{path}")
         assert caught.value.response.status_code == 404
+
+
+def test_a_broken_contract_tells_what_and_where(site: Site) -> None:
+    """The task's log ends with the checks that broke, and its link leads to the Data Docs of a run that failed, too."""
+    broken = CSV_PRODUCT.replace("name: parts\n", "name: broken\n").replace(
+        "description: Word", "description: Word, pattern: '^[a-z]+$', pii: name"
+    )
+    put(site, "broken", broken, parts_csv="id,label\n1,bolt\n1,NUT7\n")
+    run_id, state = run(site, "factory.broken")
+    assert state == "failed"
+    log = site.airflow.log("factory.broken", run_id, "validate.things")
+    assert "FAILED   label.pattern (high): label matches ^[a-z]+$; found 1 of 2, such as xxx9" in log
+    assert "FAILED   primary_key (critical): id names one row; found 2, such as 1" in log
+    assert "NUT7" not in log
+    task = f"/api/v2/dags/factory.broken/dagRuns/{run_id}/taskInstances/validate.things"
+    links = site.airflow.request("GET", f"{task}/links")["extra_links"]
+    assert list(links) == ["Data Docs"]
+    site.airflow.until(
+        "the document task", lambda: _state(site, "factory.broken", run_id, "document") == "success", 120
+    )
+    page = site.airflow.page(links["Data Docs"].removeprefix(site.airflow.url))
+    assert "label matches" in page
+    assert "NUT7" not in page
+
+
+def _state(site: Site, dag_id: str, run_id: str, task_id: str) -> str | None:
+    found = site.airflow.request("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}")
+    return found["state"]  # type: ignore[no-any-return]
 
 
 def test_the_example_plugin_hears_of_publications(site: Site) -> None:

@@ -119,6 +119,25 @@ def test_a_new_users_two_products_are_seen_published(site: Site, browser: Browse
     browser.open("/assets", "factory.parts.things", picture="assets")
 
 
+def test_a_tasks_link_leads_to_its_data_docs(site: Site, browser: Browser) -> None:
+    text = CSV_PRODUCT.replace("name: parts\n", "name: worn\n").replace(
+        "description: Word", "description: Word, enum: [bolt]"
+    )
+    put(site, "worn", text, parts_csv="id,label\n1,bolt\n2,nut\n")
+    run_id, state = run(site, "factory.worn")
+    assert state == "failed"
+    browser.open(f"/dags/factory.worn/runs/{run_id}/tasks/validate.things", "Data Docs", picture="task-link")
+    link = browser.driver.find_element(By.LINK_TEXT, "Data Docs").get_attribute("href")
+    assert link is not None
+    shown = browser.open(
+        link.removeprefix(site.airflow.url),
+        "Expectation Validation Result",
+        "label is one of bolt",
+        picture="data-docs",
+    )
+    assert "1 unexpected values found" in shown
+
+
 def test_a_mistake_is_seen_in_the_ui(site: Site, browser: Browser) -> None:
     put(
         site,

@@ -58,6 +58,15 @@ def import_gx(*, spark: bool = False) -> None:
             import great_expectations.expectations  # noqa: F401
 
 
+def preload() -> None:
+    """Load everything that a validation uses, to be shared by the processes forked from this one."""
+    import_gx()
+    import duckdb  # noqa: F401
+    import pyarrow.dataset  # noqa: F401
+
+    import airflow_dataproducts.engine.validation.served  # noqa: F401
+
+
 @contextmanager
 def _no_collection() -> Iterator[None]:
     """Python's collector would look at all objects again and again while they only grow in number."""

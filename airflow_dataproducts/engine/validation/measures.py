@@ -190,24 +190,21 @@ def _number(value: Any) -> Decimal | None:
 
 
 def _fresh(within: Measuring, name: str, max_age: timedelta) -> Found:
-    newest = _moment(within.number(f"max({quote(name)})"))
+    latest = f"CAST(max({quote(name)}) AS TIMESTAMP)"
+    is_date = within.step.output.contract.column(name).type.name == "date"
+    newest = _moment(within.number(latest), is_date=is_date)
     if within.before.table is not None and within.step.output.publish.mode != "replace":
-        (there,) = duck.one_row(within.connection, f"SELECT max({quote(name)}) FROM {CURRENT}")
-        newest = max((each for each in (newest, _moment(there)) if each is not None), default=None)
+        (there,) = duck.one_row(within.connection, f"SELECT {latest} FROM {CURRENT}")
+        newest = max((each for each in (newest, _moment(there, is_date=is_date)) if each is not None), default=None)
     oldest = datetime.now(UTC).replace(tzinfo=None) - max_age
     return Found(holds=newest is not None and newest >= oldest, observed=newest, bounds=(oldest, None))
 
 
-def _moment(value: Any) -> datetime | None:
-    """A date or timestamp as UTC without a zone; a date is its end, since data of a day may come until then."""
-    if value is None:
-        return None
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
-    assert isinstance(value, date)  # noqa: S101 - the model allows freshness on dates and timestamps only
-    if value == date.max:
-        return datetime.max  # noqa: DTZ901 - UTC by convention
-    return datetime(value.year, value.month, value.day) + timedelta(days=1)  # noqa: DTZ001 - UTC by convention
+def _moment(value: datetime | None, *, is_date: bool) -> datetime | None:
+    """A moment in UTC without a zone; a date is its end, since data of a day may come until then."""
+    if value is None or not is_date:
+        return value
+    return datetime.max if value.date() == date.max else value + timedelta(days=1)  # noqa: DTZ901 - UTC by convention
 
 
 def _violations(within: Measuring, check: Check, rule: r.Violations) -> Found:

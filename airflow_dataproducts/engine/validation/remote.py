@@ -7,7 +7,7 @@ engine's own: PostgreSQL's and Java's regular expressions differ from Python's i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -81,13 +81,6 @@ def in_spark(step: ValidateStep, frame: Any, others: Mapping[str, str] | None = 
         return asset.add_batch_definition_whole_dataframe("whole").get_batch(batch_parameters={"dataframe": frame})
 
     return _validate(step, _RemoteMaker.of(step, "spark", others or {}), batch)
-
-
-def cannot(check: Check) -> str | None:
-    """Why a check is not made inside another engine; None for one that is."""
-    if isinstance(check.rule, r.SchemaOf):
-        return "looks at the schema of an input, which only a run knows"
-    return None
 
 
 def _validate(step: ValidateStep, maker: _RemoteMaker, open_batch: Callable[[Any], Any]) -> Validation:
@@ -177,8 +170,3 @@ def _oldest(now: datetime, check: Check, types: Mapping[str, DataType]) -> datet
     assert isinstance(check.rule, r.Fresh)  # noqa: S101 - the caller has looked
     oldest = now - check.rule.max_age
     return (oldest - timedelta(days=1)).date() if types[check.columns[0]].name == "date" else oldest
-
-
-def without(step: ValidateStep, skipped: Mapping[str, str]) -> ValidateStep:
-    """The step without the checks that cannot be made."""
-    return replace(step, checks=tuple(check for check in step.checks if check.name not in skipped))

@@ -222,8 +222,8 @@ class Scanner:
                 continue
             names = ", ".join(quote(name) for name in shown)
             query = f"SELECT {names} FROM {source} WHERE {condition} LIMIT {SAMPLED}"
-            rows = self._connection.execute(query).fetchall()
-            samples = tuple(row[0] if len(shown) == 1 else dict(zip(shown, row, strict=True)) for row in rows)
+            rows = self._connection.sql(query).to_arrow_table().to_pylist()
+            samples = tuple(row[shown[0]] if len(shown) == 1 else row for row in rows)
             self._scan.found[check.name] = replace(found, samples=samples)
 
 
