@@ -146,7 +146,7 @@ def _judged(check: Check, said: Judged, mostly: Decimal | None = None) -> Check:
 
 
 def _column_drafts(name: str, kind: DataType, rules: Constraints, *, required: bool) -> Iterator[_Draft]:
-    yield _Draft("type", r.OfType(kind), Severity.CRITICAL, "validity", f"{name} is a {kind}")
+    yield _Draft("type", r.OfType(kind), Severity.CRITICAL, "validity", f"{name} is of type {kind}")
     if required or rules.required:
         yield _Draft("required", r.NotNull(), Severity.CRITICAL, "completeness", f"{name} is never NULL")
     yield from _value_drafts(name, kind, rules)

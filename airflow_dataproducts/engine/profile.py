@@ -30,11 +30,11 @@ _TEXT_TYPES: tuple[tuple[str, str, str], ...] = (
     ("integer", r"^-?(?:0|[1-9][0-9]*)$", "INTEGER"),
     ("bigint", r"^-?(?:0|[1-9][0-9]*)$", "BIGINT"),
     ("decimal", r"^-?(?:0|[1-9][0-9]*)\.[0-9]+$", "DECIMAL(38,10)"),
-    ("double", r"^-?[0-9.]+(?:[eE][+-]?[0-9]+)?$", "DOUBLE"),
+    ("double", r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$", "DOUBLE"),
     ("date", r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "DATE"),
     ("timestamptz", r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+(?:Z|[+-][0-9]{2}:?[0-9]{2})$", "TIMESTAMPTZ"),
     ("timestamp", r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+$", "TIMESTAMP"),
-    ("uuid", FORMATS["uuid"], "UUID"),
+    ("uuid", to_re2(FORMATS["uuid"]) or "", "UUID"),
 )
 """What text may be read as; a leading zero is kept as text, since it means something."""
 

@@ -28,11 +28,12 @@ def check(
     settings: Settings, rows: pa.Table, columns: list[dict[str, Any]], current: pa.Table | None = None, **more: Any
 ) -> Validation:
     inputs = more.pop("inputs", {})
+    measured = more.pop("measured", {})
     publish = more.pop("publish", {"to": "parquet"})
     output = Output.model_validate({"contract": {"columns": columns, **more}, "publish": publish})
     step = ValidateStep("t", output, compile_contract(output.contract))
     tables = Tables({"t": pads.dataset(rows)}, {name: pads.dataset(table) for name, table in inputs.items()})
-    before = Before(None if current is None else pads.dataset(current), more.pop("measured", {}))
+    before = Before(None if current is None else pads.dataset(current), measured)
     return validate(step, tables, settings, before)
 
 

@@ -126,12 +126,12 @@ def test_a_tasks_link_leads_to_its_data_docs(site: Site, browser: Browser) -> No
     put(site, "worn", text, parts_csv="id,label\n1,bolt\n2,nut\n")
     run_id, state = run(site, "factory.worn")
     assert state == "failed"
-    browser.open(f"/dags/factory.worn/runs/{run_id}/tasks/validate.things", "Data Docs", picture="task-link")
-    link = browser.driver.find_element(By.LINK_TEXT, "Data Docs").get_attribute("href")
+    browser.open(f"/dags/factory.worn/runs/{run_id}/tasks/validate.things/details", "Data Docs", picture="task-link")
+    link = browser.driver.find_element(By.PARTIAL_LINK_TEXT, "Data Docs").get_attribute("href")
     assert link is not None
     shown = browser.open(
         link.removeprefix(site.airflow.url),
-        "Expectation Validation Result",
+        "factory.worn: things",
         "label is one of bolt",
         picture="data-docs",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,15 +70,17 @@ def render(subject: Subject, documents: Sequence[dict[str, Any]]) -> str:
         meta={
             "great_expectations_version": great_expectations.__version__,
             "run_id": {"run_name": subject.run_id, "run_time": subject.when},
-            "active_batch_definition": {"data_asset_name": subject.product_id},
+            "batch_kwargs": {"data_asset_name": subject.product_id},
         },
     )
-    return _alone(DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(whole)))
+    return _alone(subject, DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(whole)))
 
 
-def _alone(page: str) -> str:
+def _alone(subject: Subject, page: str) -> str:
     """A page that fetches nothing: other servers' scripts have no business among Airflow's own pages."""
     for pattern in _FETCHED:
         page = re.sub(pattern, "", page, flags=re.DOTALL)
     css = (Path(__file__).parent / "data_docs.css").read_text(encoding="utf-8")
-    return page.replace("</head>", f"<style>{css}</style></head>", 1)
+    title = escape(f"{subject.product_id}: {subject.output}")
+    page = page.replace("</head>", f"<style>{css}</style></head>", 1)
+    return re.sub(r"<body[^>]*>", lambda body: f"{body.group(0)}<h1>{title}</h1>", page, count=1)
