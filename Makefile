@@ -9,6 +9,7 @@ AIRFLOW ?=
 VENV    := .venv$(addprefix -airflow-,$(AIRFLOW))
 BIN     := $(CURDIR)/$(VENV)/bin
 READY   := $(VENV)/.ready
+PEERS   := .venv-peers
 WORKERS ?= 2
 export EXIT
 
@@ -46,8 +47,16 @@ format: $(READY)
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
 
-bench: $(READY)
+bench: $(READY) $(PEERS)/.ready
 	$(BIN)/python -m bench
+
+# What the validation benchmark is compared with. Their requirements exclude each other's and ours.
+$(PEERS)/.ready: $(READY) Makefile
+	$(PYTHON) -m venv --clear $(PEERS)/soda
+	$(PYTHON) -m venv --clear $(PEERS)/datacontract
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(PEERS)/soda/bin/python soda-core==4.28.0 soda-duckdb==4.28.0
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(PEERS)/datacontract/bin/python 'datacontract-cli[duckdb]==1.2.8'
+	touch $@
 
 constraints: $(READY)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate --all-extras \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.exceptions import ConfigurationError
@@ -20,7 +21,7 @@ def open_data(name: str, files: list[str], settings: Settings, folder: Path) -> 
 
     Args:
         name: what messages call it.
-        files: files, folders or globs.
+        files: files, folders or globs; or one Delta table, with ``@v3`` after it for a version that is not the current one.
         settings: limits for reading text.
         folder: where rows of text files go as Parquet; it must live as long as the table is read.
 
@@ -35,6 +36,8 @@ def open_data(name: str, files: list[str], settings: Settings, folder: Path) -> 
     from airflow_dataproducts.engine.storage import open_place
     from airflow_dataproducts.manifest.inputs import FileInput
 
+    if len(files) == 1 and (table := _delta(files[0])) is not None:
+        return table, True
     sources = [FileInput(path=file) for file in files]
     if all(format_of(name, source) == "parquet" for source in sources):
         listed = [file for source in sources for file in parquet_files(name, source).files]
@@ -45,6 +48,21 @@ def open_data(name: str, files: list[str], settings: Settings, folder: Path) -> 
         with open_files(name, source, reading) as stream:
             staging.write(place / str(index), stream)
     return parquet_files(name, FileInput(path=place.path, format="parquet")), False
+
+
+def _delta(path: str) -> pads.Dataset | None:
+    """The version of a Delta table that a path names; None where there is no Delta table."""
+    import pyarrow.fs as pafs
+
+    from airflow_dataproducts.engine.storage import open_place
+    from airflow_dataproducts.engine.targets import delta
+
+    folder, _, version = path.partition("@v") if re.search(r"@v\d+$", path) else (path, "", "")
+    place = open_place(folder)
+    log = place.filesystem.get_file_info(f"{place.path}/_delta_log")
+    if log.type == pafs.FileType.NotFound:
+        return None
+    return delta.open_dataset(place, int(version) if version else None)
 
 
 class _NoConnections:

@@ -128,6 +128,31 @@ def read(staged: Staged, connection: Any = None) -> pads.Dataset:
         ) from None
 
 
+def on_this_machine(data: pads.Dataset, folder: Path) -> pads.Dataset:
+    """Parquet files that are read several times, fetched once where they are far away.
+
+    Args:
+        data: the rows.
+        folder: an empty folder for the copies; it must live as long as they are read.
+
+    Raises:
+        StagingError: the folder cannot be written.
+    """
+    import pyarrow.dataset as pads
+    import pyarrow.fs as pafs
+
+    files: list[str] = getattr(data, "files", None) or []
+    if not files or isinstance(data.filesystem, pafs.LocalFileSystem) or len(data.partitioning.schema):
+        return data
+    copies = [str(folder / f"{number}.parquet") for number in range(len(files))]
+    with _errors(open_place(str(folder))):
+        for file, copy in zip(files, copies, strict=True):
+            pafs.copy_files(
+                file, copy, source_filesystem=data.filesystem, destination_filesystem=pafs.LocalFileSystem()
+            )
+    return pads.dataset(copies, format="parquet")
+
+
 class _errors:  # noqa: N801 - used as a context manager, like contextlib's
     """Turns the file system's errors into one line that says what to do."""
 

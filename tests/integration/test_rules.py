@@ -247,7 +247,7 @@ def test_more_hashes_than_fit(settings: Settings, monkeypatch: pytest.MonkeyPatc
 
     from airflow_dataproducts.engine import duck
 
-    monkeypatch.setattr(keys_module, "SORTED_AT_ONCE", 1_000)
+    monkeypatch.setattr(keys_module, "KEPT_IN_MEMORY", 1_000)
     with duck.session(settings) as connection, ThreadPoolExecutor(1) as pool:
         connection.execute(
             "CREATE TABLE t AS SELECT CASE WHEN i % 1000 = 7 THEN i - 1 ELSE i END AS v FROM range(25_000) r(i)"

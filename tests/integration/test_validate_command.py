@@ -121,6 +121,20 @@ def test_a_table_inside_a_database(manifest: Path, database: psycopg.Connection)
     assert "warned   size.range (low): size is >= 0.1; found 1 of 2" in result.stdout
 
 
+def test_a_version_of_a_delta_table(manifest: Path, tmp_path: Path) -> None:
+    from deltalake import write_deltalake
+
+    write_deltalake(tmp_path / "lake", pq.read_table(good(tmp_path)))
+    bad = pa.table(
+        {"id": pa.array([1], pa.int32()), "label": ["NUT"], "size": pa.array(["0.10"]).cast(pa.decimal128(5, 2))}
+    )
+    write_deltalake(tmp_path / "lake", bad, mode="append")
+    for version, code in (("@v0", 0), ("@v1", 1), ("", 1)):
+        assert call("validate", manifest, "--data", f"{tmp_path / 'lake'}{version}").returncode == code
+    gone = call("validate", manifest, "--data", f"{tmp_path / 'lake'}@v9")
+    assert gone.stderr.strip().endswith("has no version 9")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -52,13 +52,15 @@ def test_every_command_is_known_to_these_tests() -> None:
         ".venv/bin/dataproducts lint parts",
         ".venv/bin/dataproducts plan parts",
         ".venv/bin/dataproducts run parts",
+        ".venv/bin/dataproducts infer parts/parts.csv",
+        ".venv/bin/dataproducts validate parts --data parts/parts.csv",
         "python -m pip install --constraint constraints.txt .",
     ]
 
 
 @pytest.mark.slow
 def test_a_new_user_follows_the_readme(parts: Path) -> None:
-    lint, plan, run = (command for command in COMMANDS if "dataproducts" in command)
+    lint, plan, run, infer, validate = (command for command in COMMANDS if "dataproducts" in command)
     assert shell(lint, parts) == "1 manifest(s), 0 error(s)\n"
     assert "publish.parts" in shell(plan, parts)
     assert "factory.parts 1.0.0 published: {'parts': 2}" in shell(run, parts)
@@ -67,6 +69,8 @@ def test_a_new_user_follows_the_readme(parts: Path) -> None:
         ("P001", "bolt", "1.10"),
         ("P002", None, "None"),
     ]
+    assert "primary_key: [part_no]" in shell(infer, parts)
+    assert "quality score 100" in shell(validate, parts)
 
 
 def test_the_product_has_twenty_lines_and_the_mistake_reads_as_shown(parts: Path) -> None:

@@ -204,3 +204,83 @@ def test_a_secret_is_never_shown(write: Write) -> None:
     text = "\n".join(map(str, findings(path)))
     assert "inputs.things.password: unknown field" in text
     assert "hunter2" not in text
+
+
+RULE_MISTAKES = [
+    # the rule, the field that is wrong, what is said of it
+    ("{name: r}", "", "says nothing; a rule has sql, row_count, schema_drift, or a column and what must hold of it"),
+    ("{name: r, sql: SELECT 0, row_count: {min: 1}}", "row_count", "stands beside sql; write a rule of its own for each"),
+    ("{name: r, sql: SELECT 0, column: id, min: 1}", "min", "stands beside sql"),
+    ("{name: r, column: id, columns: [id], unique: true}", "columns", "stands beside column"),
+    ("{name: r, columns: [id, label], min: 1, unique: true}", "min", "is a rule for one column"),
+    ("{name: r, columns: [id, label]}", "", "says nothing of its columns; add unique: true or references"),
+    ("{name: r, columns: [id, label], references: things.id}", "references", "names 1 column(s) for the rule's 2"),
+    ("{name: r, min: 1}", "min", "needs the column it speaks of; add column: <name>"),
+    ("{name: r, column: ident, min: 1}", "column", "found 'ident', which is no column (allowed: id, label)"),
+    ("{name: r, column: label, min: 1}", "min", "is a bound, but label is a string"),
+    ("{name: r, column: label, mean: {max: 1}}", "mean", "is measured over numbers, but label is a string"),
+    ("{name: r, column: id, freshness: 4h}", "freshness", "is a rule for dates and timestamps, but id is a integer"),
+    ("{name: r, column: id, mean: {}}", "mean", "bounds nothing; give min, max or max_change"),
+    ("{name: r, column: id, mean: {min: 5, max: 1}}", "mean", "found min 5, which is greater than max 1"),
+    ("{name: r, row_count: {min: 5, max: 1}}", "row_count", "found min 5, which is greater than max 1"),
+    ("{name: r, column: id, quantiles: {median: {max: 1}}}", "quantiles.median", "a quantile is written p50"),
+    ("{name: r, sql: SELECT 0, on_violation: quarantine}", "on_violation", "this rule names no rows to set aside"),
+    ("{name: r, sql: SELECT 0, mostly: 90%}", "mostly", "looks at the table as a whole"),
+    ("{name: r, sql: SELECT 0, threshold: few}", "threshold", "found 'few'; a share is written with its percent sign"),
+    ("{name: r, row_count: {min: 1}, scope: table}", "scope", "is for unique and sql rules"),
+    ("{name: r, column: id, min: 1, threshold: 3}", "threshold", "is for sql rules"),
+    ("{name: primary_key, sql: SELECT 0}", "name", "which is the name of a check that contracts have anyway"),
+    ("{name: r, column: id, references: customers}", "references", "write <input>.<column>, such as customers.id"),
+    ("{name: r, column: id, references: gone.id}", "references", "found the table 'gone', which is no input or other output (allowed: things)"),
+    ("{name: r, schema_drift: [gone]}", "schema_drift[0]", "found 'gone', which is no input (allowed: things)"),
+    ("{name: r, column: label, enum: [ab, c], pattern: '^.$'}", "enum[0]", "found 'ab', which pattern ^.$ forbids"),
+    ("{name: r, column: id, enum: [1, 7], max: 5}", "enum[1]", "found 7, which max 5 forbids"),
+    ("{name: r, column: label, min_length: 5, max_length: 2}", "min_length", "found 5, which is greater than max_length 2"),
+    ("{name: r, column: id, sevrity: low, min: 1}", "sevrity", "unknown field; did you mean severity?"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "field", "message"), RULE_MISTAKES, ids=[case[0] for case in RULE_MISTAKES])
+def test_a_mistake_in_a_rule(write: Write, rule: str, field: str, message: str) -> None:
+    path = write(MINIMAL + f"      rules:\n        - {rule}\n")
+    (finding,) = findings(path)
+    place = "outputs.things.contract.rules[0]" + (f".{field}" if field else "")
+    assert (finding.line, finding.field) == (20, place)
+    assert message in finding.message
+
+
+@pytest.mark.parametrize(
+    ("expectation", "field", "message"),
+    [
+        ("{type: expect_column_to_exit}", "type", "did you mean expect_column_to_exist?"),
+        ("{type: ExpectColumnToExist, kwargs: {column: ident}}", "kwargs.column", "found 'ident', which is no column"),
+        ("{type: expect_column_to_exist, on_violation: quarantine}", "on_violation", "which expectations do not offer"),
+    ],
+)
+def test_a_mistake_in_an_expectation(write: Write, expectation: str, field: str, message: str) -> None:
+    path = write(MINIMAL + f"      expectations:\n        - {expectation}\n")
+    (finding,) = findings(path)
+    assert (finding.line, finding.field) == (20, f"outputs.things.contract.expectations[0].{field}")
+    assert message in finding.message
+
+
+def test_all_kinds_of_rules_load(write: Write) -> None:
+    text = (
+        MINIMAL
+        + """\
+      max_quarantine: 5%
+      rules:
+        - {name: a, column: id, references: things.id, mostly: 99.5%, owner: team-x, dimension: accuracy}
+        - {name: b, columns: [id, label], unique: true, scope: run, on_violation: quarantine}
+        - {name: c, column: label, null_rate: {max: 5%}, distinct_count: {min: 1, max_change: 20%, window: 7}}
+        - {name: d, schema_drift: [things]}
+        - {name: e, sql: SELECT 0, threshold: 1%, scope: table}
+      expectations:
+        - {type: "our.checks:ExpectSense", kwargs: {any: thing}, severity: low}
+        - {type: expect_column_median_to_be_between, kwargs: {column: id, max_value: 3}}
+"""
+    )
+    contract = load_manifest(write(text)).product.outputs["things"].contract
+    assert [rule.name for rule in contract.rules] == ["a", "b", "c", "d", "e"]
+    assert contract.rules[0].references is not None
+    assert contract.rules[0].references.columns == ("id",)

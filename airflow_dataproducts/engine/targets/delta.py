@@ -82,16 +82,33 @@ class DeltaTarget:
         return Publication("delta", self._place.uri, str(table.version()), table.to_pyarrow_dataset().count_rows())
 
 
-def open_dataset(place: Place) -> pads.Dataset:
-    """The table's current version.
+def open_dataset(place: Place, version: int | None = None) -> pads.Dataset:
+    """A version of a table, fixed for as long as the dataset is used.
+
+    Args:
+        place: the table's folder.
+        version: Delta's number of it; None for the current one.
 
     Raises:
-        SourceChangedError: there is no table.
+        SourceChangedError: there is no table, or no such version.
     """
+    import pyarrow.dataset as pads
+    from deltalake.exceptions import DeltaError
+
     table = _open(place)
     if table is None:
         raise SourceChangedError(f"there is no Delta table at {place.uri}")
-    return table.to_pyarrow_dataset()
+    if version is not None:
+        try:
+            table.load_as_version(version)
+        except DeltaError:
+            raise SourceChangedError(f"the Delta table at {place.uri} has no version {version}") from None
+    found = table.to_pyarrow_dataset()
+    files = table.file_uris()
+    if place.is_local and files and not table.metadata().partition_columns:
+        # As plain files, DuckDB reads them itself, and knows their statistics.
+        return pads.dataset(files, schema=found.schema, format="parquet")
+    return found
 
 
 def _open(place: Place) -> DeltaTable | None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.contract import rules as r
 from airflow_dataproducts.contract.ddl import quote
 from airflow_dataproducts.engine import duck
+from airflow_dataproducts.engine.staging import on_this_machine
 from airflow_dataproducts.engine.validation.found import CURRENT, INPUTS, Before
-from airflow_dataproducts.engine.validation.gx import import_gx, judge, new_context, run_on_rows
+from airflow_dataproducts.engine.validation.gx import Judge
 from airflow_dataproducts.engine.validation.results import Validation, read_results
 from airflow_dataproducts.engine.validation.scan import Scanner
 from airflow_dataproducts.engine.validation.suite import build_suite
@@ -73,8 +76,10 @@ def validate(
     """
     from airflow_dataproducts.engine.validation.split import Split
 
-    with duck.session(settings) as connection:
-        for name, table in {**tables.inputs, **tables.outputs}.items():
+    with TemporaryDirectory(prefix="dataproducts-validate-") as folder, duck.session(settings) as connection:
+        # The output is looked at several times, its neighbours at most once.
+        rows = {step.name: on_this_machine(tables.outputs[step.name], Path(folder))}
+        for name, table in {**tables.inputs, **tables.outputs, **rows}.items():
             duck.add_table(connection, name, table)
         for name, table in tables.inputs.items():
             duck.add_table(connection, name, table, schema=INPUTS)
@@ -83,9 +88,9 @@ def validate(
         scanner = Scanner(connection, step, before, says_types=says_types)
         with ThreadPoolExecutor(1) as pool:
             measuring = pool.submit(scanner.run)
-            import_gx()
+            judge = Judge()
             scan = measuring.result()
-        found = _judged(step, scan, lambda columns: _frame(connection, step.name, columns))
+        found = _judged(judge, step, scan, lambda columns: _frame(connection, step.name, columns))
         if then is not None:
             then(found, Split(connection, step.name, scanner.broken_rows()))
         return found
@@ -100,18 +105,17 @@ class _Group:
     rows: int | None
 
 
-def _judged(step: ValidateStep, scan: Scan, frame: Callable[[Sequence[str]], Any]) -> Validation:
+def _judged(judge: Judge, step: ValidateStep, scan: Scan, frame: Callable[[Sequence[str]], Any]) -> Validation:
     """GX's judgement of every check."""
     checks = {check.name: check for check in step.checks}
-    context = new_context()
     results: list[CheckResult] = []
     documents = []
     for group in _groups(step.checks, scan):
         suite = build_suite(step, group.checks, group.suffix, scan.found)
         if group.rows is None:
-            judged = run_on_rows(context, suite, frame(_columns_of(group.checks)))
+            judged = judge.judge_rows(suite, frame(_columns_of(group.checks)))
         else:
-            judged = judge(context, suite, scan, group.rows)
+            judged = judge.judge(suite, scan, group.rows)
         some, document = read_results(judged, checks, step.output.contract, scan)
         results += some
         documents.append(document)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _LAZY = {"altair", "boto3", "jsonschema", "scipy", "scipy.stats"}
 """What GX imports at once and uses in few expectations, or none: a third of its import. Loaded when first used."""
 _importing = threading.Lock()
+_RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": 20}
 
 
 def import_gx(*, spark: bool = False) -> None:
@@ -134,24 +135,44 @@ def new_context() -> Any:
     return great_expectations.get_context(mode="ephemeral", project_config=config)
 
 
-def judge(context: Any, suite: ExpectationSuite, scan: Scan, rows: int) -> ExpectationSuiteValidationResult:
-    """GX's judgement of what a scan measured.
+class Judge:
+    """Great Expectations, ready to judge what a scan measures.
 
-    Args:
-        context: a GX context.
-        suite: the expectations, each with its check's name in ``meta``.
-        scan: the measurements.
-        rows: the rows GX is told there are.
+    Made in the time that the scan takes: the import, a context, and GX's own classes for data take most of a second.
     """
-    import pandas as pd
 
-    from airflow_dataproducts.engine.validation.served import Answers, ServedDatasource
+    def __init__(self) -> None:
+        preload()
+        self.context = new_context()
 
-    source = context.add_datasource(datasource=ServedDatasource(name=suite.name))
-    asset = source.add_dataframe_asset(name="rows").add_batch_definition_whole_dataframe("whole")
-    batch = asset.get_batch(batch_parameters={"dataframe": pd.DataFrame()})
-    batch.data.execution_engine.serve(Answers(scan, rows, {each.meta["check"]: each for each in suite.expectations}))
-    return batch.validate(suite, result_format={"result_format": "SUMMARY", "partial_unexpected_count": 20})
+    def judge(self, suite: ExpectationSuite, scan: Scan, rows: int) -> ExpectationSuiteValidationResult:
+        """GX's judgement of what a scan measured.
+
+        Args:
+            suite: the expectations, each with its check's name in ``meta``.
+            scan: the measurements.
+            rows: the rows GX is told there are.
+        """
+        from airflow_dataproducts.engine.validation.served import Answers
+
+        batch = self._batch(suite.name)
+        batch.data.execution_engine.serve(
+            Answers(scan, rows, {each.meta["check"]: each for each in suite.expectations})
+        )
+        return batch.validate(suite, result_format=_RESULT_FORMAT)
+
+    def judge_rows(self, suite: ExpectationSuite, frame: Any) -> ExpectationSuiteValidationResult:
+        """Stock GX over the rows themselves, for expectations that no scan knows how to measure."""
+        return run_on_rows(self.context, suite, frame)
+
+    def _batch(self, name: str) -> Any:
+        import pandas as pd
+
+        from airflow_dataproducts.engine.validation.served import ServedDatasource
+
+        source = self.context.add_datasource(datasource=ServedDatasource(name=name))
+        asset = source.add_dataframe_asset(name="rows").add_batch_definition_whole_dataframe("whole")
+        return asset.get_batch(batch_parameters={"dataframe": pd.DataFrame()})
 
 
 def run_on_rows(context: Any, suite: ExpectationSuite, frame: Any) -> ExpectationSuiteValidationResult:
@@ -165,4 +186,4 @@ def run_on_rows(context: Any, suite: ExpectationSuite, frame: Any) -> Expectatio
     source = context.data_sources.add_pandas(f"{suite.name} on rows")
     asset = source.add_dataframe_asset(name="rows").add_batch_definition_whole_dataframe("whole")
     batch = asset.get_batch(batch_parameters={"dataframe": frame})
-    return batch.validate(suite, result_format={"result_format": "SUMMARY", "partial_unexpected_count": 20})
+    return batch.validate(suite, result_format=_RESULT_FORMAT)

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     import duckdb
 
-SORTED_AT_ONCE = 16_000_000
-"""Hashes sorted in memory at a time (8 bytes each). More go to 64 files by their highest bits, each sorted by itself, which
-keeps memory flat up to a billion rows."""
-_FILE_BITS = 6
+KEPT_IN_MEMORY = 8_000_000
+"""Hashes kept in memory (8 bytes each); more wait in files, which keeps memory flat up to billions of rows."""
+_BITS = 8
+_PARTS = 2**_BITS
 _BATCH = 250_000
 
 
@@ -49,8 +49,7 @@ class KeySearch:
     def begin(self, pool: ThreadPoolExecutor) -> KeySearch:
         """Read the hashes, and leave them to a thread to sort."""
         query = f"SELECT hash({self._key}) AS h FROM {self._source} WHERE {self._given}"
-        (rows,) = duck.one_row(self._connection, f"SELECT count(*) FROM {self._source}")
-        hashes = _Hashes(rows)
+        hashes = _Hashes()
         for batch in self._connection.sql(query).to_arrow_reader(_BATCH):
             hashes.add(batch.column(0).to_numpy(zero_copy_only=False))
         self._suspects = pool.submit(hashes.repeated)
@@ -86,41 +85,37 @@ def count_rows(connection: duckdb.DuckDBPyConnection, table: str) -> int:
 
 
 class _Hashes:
-    """Hashes in one array, or in files of their own by their highest bits once there are too many for it.
+    """Hashes, parted by their highest bits: small arrays sort in the processor's cache, and many can wait in files."""
 
-    Args:
-        rows: the most there will be.
-    """
-
-    def __init__(self, rows: int) -> None:
-        import numpy as np
-
-        self._array: Any = np.empty(min(rows, SORTED_AT_ONCE), np.uint64)
-        self._filled = 0
+    def __init__(self) -> None:
+        self._parts: list[list[Any]] = [[] for _ in range(_PARTS)]
+        self._rows = 0
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def add(self, hashes: Any) -> None:
-        while len(hashes):
-            if self._filled == len(self._array):
-                self._spill()
-            room = len(self._array) - self._filled
-            part = hashes[:room]
-            self._array[self._filled : self._filled + len(part)] = part
-            self._filled += len(part)
-            hashes = hashes[room:]
+        import numpy as np
+
+        part = (hashes >> np.uint64(64 - _BITS)).astype(np.uint8)
+        ordered = hashes[np.argsort(part, kind="stable")]
+        ends = np.cumsum(np.bincount(part, minlength=_PARTS))
+        for number, piece in enumerate(np.split(ordered, ends[:-1])):
+            self._parts[number].append(piece)
+        self._rows += len(hashes)
+        if self._rows >= KEPT_IN_MEMORY:
+            self._spill()
 
     def repeated(self) -> list[Any]:
         """The hashes that came more than once."""
         import numpy as np
 
         try:
-            if self._folder is None:
-                return _repeated(self._array[: self._filled])
-            self._spill()
-            files = sorted(Path(self._folder.name).iterdir())
-            return [array for file in files for array in _repeated(np.fromfile(file, np.uint64))]
+            if self._folder is not None:
+                self._spill()
+                files = sorted(Path(self._folder.name).iterdir())
+                return [array for file in files for array in _repeated(np.fromfile(file, np.uint64))]
+            return [array for pieces in self._parts if pieces for array in _repeated(np.concatenate(pieces))]
         finally:
-            del self._array
+            self._parts = []
             if self._folder is not None:
                 self._folder.cleanup()
 
@@ -129,13 +124,12 @@ class _Hashes:
 
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="dataproducts-keys-")
-        hashes = self._array[: self._filled]
-        hashes.sort()
-        edges = np.arange(1, 2**_FILE_BITS, dtype=np.uint64) << np.uint64(64 - _FILE_BITS)
-        for number, part in enumerate(np.split(hashes, np.searchsorted(hashes, edges))):
-            with Path(self._folder.name, f"{number:03}").open("ab") as file:
-                part.tofile(file)
-        self._filled = 0
+        for number, pieces in enumerate(self._parts):
+            if pieces:
+                with Path(self._folder.name, f"{number:03}").open("ab") as file:
+                    np.concatenate(pieces).tofile(file)
+                pieces.clear()
+        self._rows = 0
 
 
 def _repeated(hashes: Any) -> list[Any]:

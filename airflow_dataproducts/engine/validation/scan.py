@@ -69,25 +69,23 @@ class Scanner:
         """Measure everything."""
         # Counting needs no order, and keeping one costs half as much again.
         self._connection.execute("SET preserve_insertion_order = false")
+        present = [check for check in self._step.checks if self._is_there(check)]
         try:
-            self._measure_all()
+            self._count_all(present)
         finally:
             self._connection.execute("SET preserve_insertion_order = true")
+        self._samples(present)
         return self._scan
 
-    def _measure_all(self) -> None:
-        present = [check for check in self._step.checks if self._is_there(check)]
-        keys = sorted(
-            (check for check in present if isinstance(check.rule, r.Unique)), key=lambda each: len(each.columns)
-        )
+    def _count_all(self, present: list[Check]) -> None:
+        # DuckDB alone first: what follows needs Python, which is busy importing Great Expectations at the start.
+        self._one_look(present)
+        keys = [check for check in present if isinstance(check.rule, r.Unique)]
         with ThreadPoolExecutor(_KEYS_AT_ONCE) as pool:
-            # Hashes of the first keys are sorted while the rows are looked at.
-            begun = [(check, self._search(check).begin(pool)) for check in keys[:_KEYS_AT_ONCE]]
-            self._one_look(present)
-            for check, search in begun:
-                self._key(check, search)
-            for check in keys[_KEYS_AT_ONCE:]:
-                self._key(check, self._search(check).begin(pool))
+            for together in (keys[at : at + _KEYS_AT_ONCE] for at in range(0, len(keys), _KEYS_AT_ONCE)):
+                begun = [(check, self._search(check).begin(pool)) for check in together]
+                for check, search in begun:
+                    self._key(check, search)
         for check in present:
             if isinstance(check.rule, r.References):
                 self._row_check(check, self._count(breaks(check, self._types)))
@@ -96,7 +94,6 @@ class Scanner:
         for check in present:
             if not check.names_rows and not isinstance(check.rule, r.GxExpectation):
                 self._scan.found[check.name] = measures.measure(self._measuring(), check)
-        self._samples(present)
 
     def broken_rows(self) -> list[tuple[str, str]]:
         """Names of the broken checks that set rows aside, and the conditions under which a row breaks them."""
