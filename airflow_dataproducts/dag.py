@@ -17,7 +17,7 @@ from airflow_dataproducts.operators import (
     TransformOperator,
     ValidateOperator,
 )
-from airflow_dataproducts.plan import DOCUMENT, RECORD, STAGES, task_id
+from airflow_dataproducts.plan import DOCUMENT, RECORD, task_id
 from airflow_dataproducts.settings import SECTION
 
 if TYPE_CHECKING:
@@ -68,9 +68,8 @@ def build_dag(plan: Plan) -> DAG:
         record = RecordOperator(task_id=RECORD, plan=plan, outlets=[product_asset(product.id)])
         for before, after in zip(groups, [*groups[1:], record], strict=True):
             before >> after
-        # Beside publishing, and also when a validation failed: then its page is wanted most.
-        document = DocumentOperator(task_id=DOCUMENT, plan=plan, trigger_rule="all_done", retries=0)
-        groups[STAGES.index("validate")] >> document >> record
+        # A teardown runs whatever became of the run, which does not wait for it to be judged, and tidies up after it.
+        record >> DocumentOperator(task_id=DOCUMENT, plan=plan, retries=0).as_teardown()
     return dag
 
 

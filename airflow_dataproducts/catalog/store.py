@@ -99,6 +99,13 @@ class Catalog:
                 row = {"product_id": key.product_id, "input": name, "value": value, "run_id": key.run_id}
                 _upsert(connection, tables.watermarks, {**row, "updated_at": now})
 
+    def run_state(self, key: RunKey) -> str | None:
+        """``running``, ``success`` or ``failed``; None for a run that the catalog does not know."""
+        table = tables.runs
+        same = (table.c.product_id == key.product_id) & (table.c.run_id == key.run_id)
+        with self._transaction() as connection:
+            return connection.execute(sa.select(table.c.state).where(same)).scalar_one_or_none()
+
     def run_failed(self, key: RunKey, task: str, error: str) -> None:
         """Note that a task of a run failed, and why."""
         with self._transaction() as connection:

@@ -42,8 +42,8 @@ def plan(path: ManifestArgument, *, output: FormatOption = Format.TEXT, root: Ro
     for stage, steps in planned.stages:
         for step in steps:
             typer.echo(f"  {task_id(stage, step):<28} {describe(step)}")
-    typer.echo(f"  {DOCUMENT:<28} metrics of every column and Data Docs, beside publishing")
     typer.echo(f"  {RECORD:<28} run, metrics and watermarks to the catalog; asset event {product.id}")
+    typer.echo(f"  {DOCUMENT:<28} Data Docs, metrics of every column, clean staging; after failures, too")
     for file, fields in origins.items():
         typer.echo(f"from {file}: {', '.join(fields)}")
 
@@ -111,11 +111,8 @@ def _as_json(planned: Plan, origins: dict[str, list[str]]) -> dict[str, Any]:
         for step, name in zip(steps, ids, strict=True):
             tasks.append({"task_id": name, "stage": stage, "upstream": before, "does": describe(step)})
         before = ids
-    checked = [task_id("validate", step) for step in planned.validations]
-    tasks.append({"task_id": DOCUMENT, "stage": DOCUMENT, "upstream": checked, "does": "column metrics and Data Docs"})
-    tasks.append(
-        {"task_id": RECORD, "stage": RECORD, "upstream": [*before, DOCUMENT], "does": "catalog and asset event"}
-    )
+    tasks.append({"task_id": RECORD, "stage": RECORD, "upstream": before, "does": "catalog and asset event"})
+    tasks.append({"task_id": DOCUMENT, "stage": DOCUMENT, "upstream": [RECORD], "does": "Data Docs and column metrics"})
     product = planned.product
     return {
         "product": product.id,

@@ -64,8 +64,9 @@ def _run_all(planned: Plan, identity: str, *, quiet: bool) -> Reference:
             step.name: steps.do(task_id("publish", step), lambda s=step: runtime.publish(current, s, validated[s.name]))
             for step in planned.publications
         }
+        rows = steps.do(RECORD, lambda: runtime.record(current, inputs, published))
         steps.do(DOCUMENT, lambda: runtime.document(current, validated))
-        return steps.do(RECORD, lambda: runtime.record(current, inputs, published))
+        return rows
 
 
 class _Steps:

@@ -79,7 +79,7 @@ class ValidateOperator(DataProductOperator):
 
 
 class DocumentOperator(DataProductOperator):
-    """Measures every column and builds the Data Docs of the run's validations, beside publishing and after failures.
+    """Ends a run, whatever became of it: builds its Data Docs, measures every column, and clears its staging if it succeeded.
 
     What people read about data must not stop the data: whatever goes wrong here is a warning in the log.
     """
@@ -118,7 +118,7 @@ class PublishOperator(DataProductOperator):
 
 
 class RecordOperator(DataProductOperator):
-    """Closes the run: watermarks advance, the catalog notes the success, staging is cleared."""
+    """Closes the run: watermarks advance, the catalog notes the success."""
 
     ui_color = "#eeeeee"
 

@@ -82,7 +82,9 @@ def validate(
 
 
 def document(run: Run, validated: Mapping[str, Reference | None]) -> Reference:
-    """Measure every column and build the Data Docs of a run's validations, while or after its outputs are published.
+    """Build the Data Docs of a run's validations and measure every column, once it has ended, and clear its staging.
+
+    The staged data of a run that failed stays: its tasks may be tried again.
 
     Args:
         run: the run.
@@ -91,6 +93,21 @@ def document(run: Run, validated: Mapping[str, Reference | None]) -> Reference:
     Returns:
         The pages written, by output.
     """
+    try:
+        return _pages(run, validated)
+    finally:
+        if run.catalog.run_state(run.key) == "success":
+            _clear_staging(run)
+
+
+def _clear_staging(run: Run) -> None:
+    try:
+        run.staging.remove()
+    except OSError as error:
+        log.warning("staged data of this run stays at %s: %s", run.staging.uri, error.strerror)
+
+
+def _pages(run: Run, validated: Mapping[str, Reference | None]) -> Reference:
     from airflow_dataproducts.engine.metrics import column_metrics
     from airflow_dataproducts.engine.validation.docs import Subject, render
 

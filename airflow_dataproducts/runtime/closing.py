@@ -48,7 +48,7 @@ def publish(run: Run, step: PublishStep, validated: Reference) -> Reference:
 
 
 def record(run: Run, inputs: Mapping[str, Reference], published: Mapping[str, Reference]) -> Reference:
-    """Close a run: advance the watermarks, note the success, clear its staging.
+    """Close a run: advance the watermarks, note the success.
 
     Args:
         run: the run.
@@ -61,10 +61,6 @@ def record(run: Run, inputs: Mapping[str, Reference], published: Mapping[str, Re
     incremental = {step.name for step in run.plan.extracts if step.incremental}
     marks = {name: each["watermark"] for name, each in inputs.items() if name in incremental and each["watermark"]}
     run.catalog.run_finished(run.key, marks)
-    try:
-        run.staging.remove()
-    except OSError as error:
-        log.warning("staged data of this run stays at %s: %s", run.staging.uri, error.strerror)
     return {name: each["rows"] for name, each in published.items()}
 
 

@@ -33,8 +33,9 @@ def steps(run: Run) -> Reference:
     outputs = {step.name: runtime.transform(run, step, inputs) for step in run.plan.transforms}
     validated = {step.name: runtime.validate(run, step, inputs, outputs) for step in run.plan.validations}
     published = {step.name: runtime.publish(run, step, validated[step.name]) for step in run.plan.publications}
+    rows = runtime.record(run, inputs, published)
     runtime.document(run, validated)
-    return runtime.record(run, inputs, published)
+    return rows
 
 
 def main(manifest: str, run_id: str, home: str, infos: list[ConnectionInfo]) -> None:

@@ -86,8 +86,8 @@ def test_plan_shows_the_steps() -> None:
         "  transform.orders             SQL, 1 line(s), cast to 5 column(s)\n"
         "  validate.orders              15 check(s), 14 of which stop the run\n"
         "  publish.orders               replace delta at s3://data-products/sales/orders\n"
-        "  document                     metrics of every column and Data Docs, beside publishing\n"
         "  record                       run, metrics and watermarks to the catalog; asset event sales.sales-orders\n"
+        "  document                     Data Docs, metrics of every column, clean staging; after failures, too\n"
     )
 
 
@@ -102,8 +102,8 @@ def test_plan_shows_where_a_value_comes_from() -> None:
 def test_plan_for_programs() -> None:
     found = json.loads(call("plan", FULL, "--format", "json").stdout)
     assert found["product"] == "sales.sales-orders"
-    assert [task["task_id"] for task in found["tasks"]][-3:] == ["publish.orders", "document", "record"]
-    assert found["tasks"][-1]["upstream"] == ["publish.orders", "document"]
+    assert [task["task_id"] for task in found["tasks"]][-3:] == ["publish.orders", "record", "document"]
+    assert found["tasks"][-2]["upstream"] == ["publish.orders"]
     assert found["manifest"]["outputs"]["orders"]["contract"]["columns"][2]["type"] == "decimal(12,2)"
 
 
