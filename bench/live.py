@@ -37,7 +37,7 @@ from airflow.sdk import DAG
 from bench.operators import NoOperator
 
 with DAG("by_hand", schedule=None) as dag:
-    tasks = [NoOperator(task_id=name) for name in ("extract", "transform", "validate", "publish", "record")]
+    tasks = [NoOperator(task_id=name) for name in ("extract", "transform", "validate", "publish", "record", "document")]
     for before, after in zip(tasks, tasks[1:]):
         before >> after
 """
