@@ -93,7 +93,7 @@ def main() -> int:
 def validation_rows(found: Medians) -> list[Row]:
     """What was measured of validating orders with 17 checks."""
     rows = []
-    for case, goal in (("10M clean", 1.2), ("10M dirty", 1.6), ("1M clean", None), ("1M dirty", None)):
+    for case, goal in (("10M clean", 1.2), ("10M dirty", 1.6), ("1M clean", 1.2), ("1M dirty", 1.6)):
         ours, floor = found[case]["warm seconds"], found[case]["floor seconds"]
         rows.append(
             Row(f"validate {case}, against DuckDB by hand", f"{ours:.2f} s / {floor:.2f} s", ours / floor, goal)
