@@ -108,7 +108,18 @@ def compile_contract(contract: Contract) -> tuple[Check, ...]:
         text = "the table is not empty; allow it with a rule row_count: {min: 0}"
         draft = _Draft("not_empty", r.RowCount(low=1), Severity.CRITICAL, "completeness", text)
         checks.append(_check("not_empty", draft, ()))
-    return tuple(checks)
+    return tuple(_told_apart(checks))
+
+
+def _told_apart(checks: Iterable[Check]) -> Iterator[Check]:
+    """Checks that would share a name with a number after it: results are found by the name."""
+    taken: set[str] = set()
+    for check in checks:
+        name, number = check.name, 2
+        while name in taken:
+            name, number = f"{check.name}_{number}", number + 1
+        taken.add(name)
+        yield check if name == check.name else replace(check, name=name)
 
 
 def _check(name: str, draft: _Draft, columns: tuple[str, ...]) -> Check:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from airflow_dataproducts.contract.types import postgres_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from airflow_dataproducts.manifest.contract import Contract
 
@@ -15,6 +15,16 @@ if TYPE_CHECKING:
 def quote(name: str) -> str:
     """A name as SQL identifier, safe whatever it holds."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def names(columns: Iterable[str]) -> str:
+    """Names as a list of SQL identifiers."""
+    return ", ".join(quote(column) for column in columns)
+
+
+def all_given(columns: Iterable[str]) -> str:
+    """The condition that none of the columns is NULL."""
+    return " AND ".join(f"{quote(column)} IS NOT NULL" for column in columns)
 
 
 def text(value: str) -> str:
@@ -61,7 +71,7 @@ def primary_key(contract: Contract, table: str) -> str | None:
     """The statement that adds the key once the rows are in, which is faster than keeping an index up to date."""
     if not contract.primary_key:
         return None
-    return f"ALTER TABLE {table} ADD PRIMARY KEY ({', '.join(quote(name) for name in contract.primary_key)})"
+    return f"ALTER TABLE {table} ADD PRIMARY KEY ({names(contract.primary_key)})"
 
 
 def comments(contract: Contract, relation: str, kind: str = "TABLE") -> Iterator[str]:

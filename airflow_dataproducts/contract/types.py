@@ -23,14 +23,21 @@ TEXT_IN_FILES = frozenset({"uuid", "json"})
 """Types that Parquet and Delta readers know best as text: the value is checked by a cast, then kept as its text."""
 
 
-def duckdb_type(kind: DataType) -> str:
-    """The DuckDB type that holds ``kind``. Lengths are a check, not a type: DuckDB does not enforce them."""
+def duckdb_type(kind: DataType, *, in_files: bool = False) -> str:
+    """The DuckDB type that holds ``kind``. Lengths are a check, not a type: DuckDB does not enforce them.
+
+    Args:
+        kind: the contract's type.
+        in_files: the type with which files come back, where some types are text.
+    """
+    if in_files and kind.name in TEXT_IN_FILES:
+        return "VARCHAR"
     if kind.name == "decimal":
         return f"DECIMAL({kind.precision},{kind.scale})"
     if kind.item is not None:
-        return f"{duckdb_type(kind.item)}[]"
+        return f"{duckdb_type(kind.item, in_files=in_files)}[]"
     if kind.name == "struct":
-        fields = ", ".join(f'"{name}" {duckdb_type(field)}' for name, field in kind.fields)
+        fields = ", ".join(f'"{name}" {duckdb_type(field, in_files=in_files)}' for name, field in kind.fields)
         return f"STRUCT({fields})"
     return _DUCKDB[kind.name]
 

@@ -12,18 +12,28 @@ import pyarrow.dataset as pads
 import pytest
 
 from airflow_dataproducts.contract.checks import compile_contract
+from airflow_dataproducts.engine import duck, staging
+from airflow_dataproducts.engine.storage import open_place
+from airflow_dataproducts.engine.transforms.cast import to_contract
 from airflow_dataproducts.engine.validation import Before, Tables, validate
 from airflow_dataproducts.engine.validation import keys as keys_module
 from airflow_dataproducts.engine.validation.keys import KeySearch
 from airflow_dataproducts.exceptions import ConfigurationError
 from airflow_dataproducts.manifest.outputs import Output
+from airflow_dataproducts.manifest.types import PRIMITIVES
 from airflow_dataproducts.plan import ValidateStep
 from tests.integration.test_validation import check, column
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow_dataproducts.engine.validation.results import CheckResult, Validation
     from airflow_dataproducts.settings import Settings
 
+KINDS = [
+    *(kind for kind in PRIMITIVES if kind != "decimal"), "varchar(3)", "decimal(5,2)", "array<string>", "array<uuid>", "array<array<json>>",
+    "struct<a: integer, B: string>", "array<struct<sku: string, n: decimal(4,1)>>", "struct<t: timestamptz, f: float, u: uuid>",
+]  # fmt: skip
 NUMBERS = pa.table({"v": pa.array([1, 2, 3, 4, None], pa.int64())})
 
 
@@ -172,6 +182,17 @@ def test_data_that_is_not_what_the_contract_says(
     assert {each.check: each.note for each in found.failures} == broken
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_run_makes_is_of_its_contracts_types(settings: Settings, tmp_path: Path, kind: str) -> None:
+    """Of every type, nested ones too, as the transform casts and staging keeps it."""
+    output = Output.model_validate({"contract": {"columns": column(kind)}, "publish": {"to": "parquet"}})
+    with duck.session(settings) as connection:
+        made = to_contract(connection, "t", "(SELECT NULL AS v)", output.contract)
+        staged = staging.write(open_place(str(tmp_path)), duck.stream(made))
+    step = ValidateStep("t", output, compile_contract(output.contract))
+    assert not validate(step, Tables({"t": staging.read(staged)}), settings).failures
+
+
 def test_text_is_what_it_can_be_read_as(settings: Settings) -> None:
     output = Output.model_validate({"contract": {"columns": column("integer", min=2)}, "publish": {"to": "parquet"}})
     step = ValidateStep("t", output, compile_contract(output.contract))
@@ -244,8 +265,6 @@ def test_expectations_that_cannot_be(settings: Settings, expectation: dict[str, 
 def test_more_hashes_than_fit(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many hashes go to files by their highest bits; the answer is the same."""
     from concurrent.futures import ThreadPoolExecutor
-
-    from airflow_dataproducts.engine import duck
 
     monkeypatch.setattr(keys_module, "KEPT_IN_MEMORY", 1_000)
     with duck.session(settings) as connection, ThreadPoolExecutor(1) as pool:

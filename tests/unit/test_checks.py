@@ -107,6 +107,20 @@ def test_every_rule_becomes_one_check() -> None:
     assert (checks["known"].severity, checks["known"].dimension, checks["known"].owner) == ("low", "accuracy", "team-x")
 
 
+def test_checks_of_one_name_are_told_apart() -> None:
+    """An expectation that is named by itself, and a rule with a column's name, may come to a name that is taken."""
+    expectation = {"type": "expect_column_max_to_be_between", "kwargs": {"column": "a", "max_value": 1}}
+    checks = compiled(
+        {"name": "a", "type": "string", "pattern": "x"},
+        rules=[{"name": "a", "column": "a", "pattern": "y", "min_length": 1}],
+        expectations=[expectation, expectation],
+    )
+    assert list(checks) == [
+        "columns", "a.type", "a.pattern", "a.pattern_2", "a.length", "a.expect_column_max_to_be_between",
+        "a.expect_column_max_to_be_between_2", "not_empty",
+    ]  # fmt: skip
+
+
 def test_a_key_of_one_column_is_not_checked_twice() -> None:
     assert list(compiled({"name": "id", "type": "integer", "unique": True, "required": True}, primary_key=["id"])) == [
         "columns", "id.type", "id.required", "primary_key", "not_empty",

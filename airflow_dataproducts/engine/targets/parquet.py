@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataproducts.contract.ddl import quote
+from airflow_dataproducts.contract.ddl import names
 from airflow_dataproducts.engine import duck, targets
 from airflow_dataproducts.engine.staging import Stream
 from airflow_dataproducts.engine.storage import Place, is_full, s3_client
@@ -174,10 +174,10 @@ def _content(connection: duckdb.DuckDBPyConnection, request: Request, before: pa
     connection.register("old_rows", before)
     keep = "old_rows"
     if request.output.publish.mode == "merge":
-        keys = ", ".join(quote(key) for key in request.output.contract.primary_key)
+        keys = names(request.output.contract.primary_key)
         keep = f"old_rows ANTI JOIN new_rows USING ({keys})"
-    columns = ", ".join(quote(column.name) for column in request.output.contract.columns)
-    known = ", ".join(quote(name) for name in before.schema.names if name in request.data.schema.names)
+    columns = names(column.name for column in request.output.contract.columns)
+    known = names(name for name in before.schema.names if name in request.data.schema.names)
     query = f"SELECT {columns} FROM (SELECT * FROM new_rows UNION ALL BY NAME SELECT {known} FROM {keep})"
     return duck.stream(connection.sql(query))
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import tenacity
 
 from airflow_dataproducts.contract import ddl
-from airflow_dataproducts.contract.ddl import quote, text
+from airflow_dataproducts.contract.ddl import names, quote, text
 from airflow_dataproducts.contract.types import postgres_type
 from airflow_dataproducts.engine import targets
 from airflow_dataproducts.engine.sources.postgres import reason
@@ -126,7 +126,7 @@ class PostgresTarget:
         if not there:
             return
         contract = request.output.contract
-        shared = ", ".join(quote(column.name) for column in contract.columns if column.name in there)
+        shared = names(column.name for column in contract.columns if column.name in there)
         condition = ""
         if request.output.publish.mode == "merge":
             same = " AND ".join(f"n.{quote(key)} = o.{quote(key)}" for key in contract.primary_key)
@@ -150,7 +150,7 @@ class PostgresTarget:
     def _switch(self, request: Request, table: str, rows: int) -> None:
         """Repoint the view and write the ledger, in one transaction."""
         contract = request.output.contract
-        columns = ", ".join(quote(column.name) for column in contract.columns)
+        columns = names(column.name for column in contract.columns)
         select = f"SELECT {columns} FROM {quote(self._schema)}.{quote(table)}"
         with self._session() as cursor:
             cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")

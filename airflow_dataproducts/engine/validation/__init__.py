@@ -9,12 +9,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.contract import rules as r
-from airflow_dataproducts.contract.ddl import quote
+from airflow_dataproducts.contract.ddl import names, quote
 from airflow_dataproducts.engine import duck
 from airflow_dataproducts.engine.staging import on_this_machine
 from airflow_dataproducts.engine.validation.found import CURRENT, INPUTS, Before
-from airflow_dataproducts.engine.validation.gx import Judge
-from airflow_dataproducts.engine.validation.results import Validation, read_results
+from airflow_dataproducts.engine.validation.gx import Judge, run_on_rows
+from airflow_dataproducts.engine.validation.results import Validation, in_order, read_results
 from airflow_dataproducts.engine.validation.scan import Scanner
 from airflow_dataproducts.engine.validation.suite import build_suite
 
@@ -113,15 +113,13 @@ def _judged(judge: Judge, step: ValidateStep, scan: Scan, frame: Callable[[Seque
     for group in _groups(step.checks, scan):
         suite = build_suite(step, group.checks, group.suffix, scan.found)
         if group.rows is None:
-            judged = judge.judge_rows(suite, frame(_columns_of(group.checks)))
+            judged = run_on_rows(judge.context, suite, frame(_columns_of(group.checks)))
         else:
             judged = judge.judge(suite, scan, group.rows)
         some, document = read_results(judged, checks, step.output.contract, scan)
         results += some
         documents.append(document)
-    order = {name: place for place, name in enumerate(checks)}
-    results.sort(key=lambda each: order[each.check])
-    return Validation(step.name, scan.rows, tuple(results), documents, scan.quarantined)
+    return Validation(step.name, scan.rows, in_order(results, step.checks), documents, scan.quarantined)
 
 
 def _groups(checks: Sequence[Check], scan: Scan) -> list[_Group]:
@@ -148,6 +146,6 @@ def _frame(connection: duckdb.DuckDBPyConnection, name: str, columns: Sequence[s
     """The rows as a pandas frame over Arrow types: exact decimals, 64-bit integers, NULL apart from NaN."""
     import pandas as pd
 
-    chosen = ", ".join(quote(column) for column in columns) or "*"
+    chosen = names(columns) or "*"
     table = connection.sql(f"SELECT {chosen} FROM {quote(name)}").to_arrow_table()
     return table.to_pandas(types_mapper=pd.ArrowDtype)

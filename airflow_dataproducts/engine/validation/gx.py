@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 _LAZY = {"altair", "boto3", "jsonschema", "scipy", "scipy.stats"}
 """What GX imports at once and uses in few expectations, or none: a third of its import. Loaded when first used."""
 _importing = threading.Lock()
-_RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": 20}
+RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": 20}
+"""What every validation asks GX for: counts and some values, never lists as long as the table."""
 
 
 def import_gx(*, spark: bool = False) -> None:
@@ -159,11 +160,7 @@ class Judge:
         batch.data.execution_engine.serve(
             Answers(scan, rows, {each.meta["check"]: each for each in suite.expectations})
         )
-        return batch.validate(suite, result_format=_RESULT_FORMAT)
-
-    def judge_rows(self, suite: ExpectationSuite, frame: Any) -> ExpectationSuiteValidationResult:
-        """Stock GX over the rows themselves, for expectations that no scan knows how to measure."""
-        return run_on_rows(self.context, suite, frame)
+        return batch.validate(suite, result_format=RESULT_FORMAT)
 
     def _batch(self, name: str) -> Any:
         import pandas as pd
@@ -186,4 +183,4 @@ def run_on_rows(context: Any, suite: ExpectationSuite, frame: Any) -> Expectatio
     source = context.data_sources.add_pandas(f"{suite.name} on rows")
     asset = source.add_dataframe_asset(name="rows").add_batch_definition_whole_dataframe("whole")
     batch = asset.get_batch(batch_parameters={"dataframe": frame})
-    return batch.validate(suite, result_format=_RESULT_FORMAT)
+    return batch.validate(suite, result_format=RESULT_FORMAT)

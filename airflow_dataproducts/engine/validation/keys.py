@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataproducts.contract.ddl import quote
+from airflow_dataproducts.contract.ddl import all_given, names, quote
 from airflow_dataproducts.engine import duck
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class KeySearch:
     def __init__(self, connection: duckdb.DuckDBPyConnection, source: str, columns: Sequence[str], into: str) -> None:
         self._connection = connection
         self._source = source
-        self._key = ", ".join(quote(column) for column in columns)
-        self._given = " AND ".join(f"{quote(column)} IS NOT NULL" for column in columns)
+        self._key = names(columns)
+        self._given = all_given(columns)
         self._into = into
         self._suspects: Future[list[Any]] | None = None
 

@@ -118,13 +118,8 @@ def row_bounds(rule: r.RowCount, before: Sequence[int]) -> tuple[int, int | None
         rule: the rule.
         before: rows of the versions published before, newest first; empty where there is nothing to change against.
     """
-    low, high = rule.low or 0, rule.high
-    if rule.max_change is not None and before:
-        mean = Decimal(sum(before[: rule.window])) / len(before[: rule.window])
-        low = max(low, math.ceil(mean * (1 - rule.max_change)))
-        most = math.floor(mean * (1 + rule.max_change))
-        high = most if high is None else min(high, most)
-    return low, high
+    low, high = bounds(rule, before)
+    return math.ceil(low or 0), None if high is None else math.floor(high)
 
 
 def _statistic(within: Measuring, check: Check, rule: r.Statistic) -> Found:
@@ -134,9 +129,9 @@ def _statistic(within: Measuring, check: Check, rule: r.Statistic) -> Found:
     return Found(holds=inside, observed=value, bounds=(low, high))
 
 
-def bounds(rule: r.Statistic, before: Sequence[Any]) -> tuple[Decimal | None, Decimal | None]:
+def bounds(rule: r.Statistic | r.RowCount, before: Sequence[Any]) -> tuple[Decimal | None, Decimal | None]:
     """The lowest and highest value a rule on a number allows, given what was measured before, newest first."""
-    lows, highs = [rule.low], [rule.high]
+    lows, highs = ([None if bound is None else Decimal(bound)] for bound in (rule.low, rule.high))
     past = [Decimal(str(value)) for value in before[: rule.window] if value is not None]
     if rule.max_change is not None and past:
         mean = sum(past, Decimal(0)) / len(past)

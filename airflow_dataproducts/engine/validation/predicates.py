@@ -9,7 +9,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.contract import rules as r
-from airflow_dataproducts.contract.ddl import quote, text
+from airflow_dataproducts.contract.ddl import all_given, names, quote, text
 from airflow_dataproducts.contract.types import duckdb_type
 from airflow_dataproducts.engine.validation.regex import to_re2
 
@@ -51,12 +51,12 @@ def breaks(check: Check, types: Mapping[str, DataType], batch: str | None = None
     rule = check.rule
     name = quote(check.columns[0])
     kind = types[check.columns[0]]
-    given = " AND ".join(f"{quote(column)} IS NOT NULL" for column in check.columns)
+    given = all_given(check.columns)
     match rule:
         case r.NotNull():
             return f"{name} IS NULL"
         case r.Unique():
-            key = ", ".join(quote(column) for column in check.columns)
+            key = names(check.columns)
             again = f"{batch} GROUP BY {key} HAVING count(*) > 1" if batch else quote(DUPLICATES + check.name)
             return f"({given} AND ({key}) IN (SELECT ({key}) FROM {again}))"
         case r.Matches(regex):
@@ -73,9 +73,9 @@ def breaks(check: Check, types: Mapping[str, DataType], batch: str | None = None
             # A remainder of NaN (of NaN itself and of infinities) is none.
             return f"({given} AND {name} % {_number(number, kind)} <> 0)"
         case r.References(table, columns):
-            key = ", ".join(quote(column) for column in check.columns)
-            known = ", ".join(quote(column) for column in columns)
-            there = " AND ".join(f"{quote(column)} IS NOT NULL" for column in columns)
+            key = names(check.columns)
+            known = names(columns)
+            there = all_given(columns)
             return f"({given} AND ({key}) NOT IN (SELECT ({known}) FROM {quote(table)} WHERE {there}))"
     raise TypeError(f"{type(rule).__name__} names no rows")
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_dataproducts.contract import rules as r
 from airflow_dataproducts.contract.types import sized_names
 from airflow_dataproducts.engine.validation.found import Found, Scan
-from airflow_dataproducts.engine.validation.gx import import_gx, new_context
-from airflow_dataproducts.engine.validation.results import Validation, read_results
+from airflow_dataproducts.engine.validation.gx import RESULT_FORMAT, import_gx, new_context
+from airflow_dataproducts.engine.validation.results import Validation, in_order, read_results
 from airflow_dataproducts.engine.validation.suite import SuiteMaker
 from airflow_dataproducts.exceptions import ConfigurationError
 
@@ -96,7 +96,7 @@ def _validate(step: ValidateStep, maker: _RemoteMaker, open_batch: Callable[[Any
     batch = None
     try:
         batch = open_batch(new_context())
-        judged = batch.validate(suite, result_format={"result_format": "SUMMARY", "partial_unexpected_count": 20})
+        judged = batch.validate(suite, result_format=RESULT_FORMAT)
     except (GreatExpectationsError, TestConnectionError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ConfigurationError(f"output {step.name}: Great Expectations cannot read its table: {reason}") from None
@@ -105,9 +105,7 @@ def _validate(step: ValidateStep, maker: _RemoteMaker, open_batch: Callable[[Any
             batch.data.execution_engine.close()  # a database's connections; a Spark session is the caller's
     rows = max((each.result.get("element_count") or _rows(each) for each in judged.results), default=0)
     results, document = read_results(judged, checks, step.output.contract, Scan(rows=rows))
-    order = {name: place for place, name in enumerate(checks)}
-    results.sort(key=lambda each: order[each.check])
-    return Validation(step.name, rows, tuple(results), [document])
+    return Validation(step.name, rows, in_order(results, step.checks), [document])
 
 
 def _rows(result: Any) -> int:

@@ -12,7 +12,7 @@ from airflow_dataproducts.engine.masking import shape
 from airflow_dataproducts.manifest.base import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from great_expectations.core import ExpectationSuiteValidationResult
 
@@ -159,6 +159,12 @@ def read_results(
             "raised_exception": bool(result.note), "exception_message": result.note or None, "exception_traceback": None,
         }  # fmt: skip
     return results, document
+
+
+def in_order(results: Iterable[CheckResult], checks: Iterable[Check]) -> tuple[CheckResult, ...]:
+    """The results in the contract's order; GX lists first what raised."""
+    order = {check.name: place for place, check in enumerate(checks)}
+    return tuple(sorted(results, key=lambda each: order[each.check]))
 
 
 def _is_private(check: Check, private: set[str]) -> bool:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.contract import rules as r
-from airflow_dataproducts.contract.ddl import quote
+from airflow_dataproducts.contract.ddl import all_given, names, quote
 from airflow_dataproducts.engine import duck
 from airflow_dataproducts.engine.validation import measures
 from airflow_dataproducts.engine.validation.found import Found, Scan, kept_rows
@@ -100,9 +100,8 @@ class Scanner:
         return [
             (check.name, breaks(check, self._types))
             for check in self._step.checks
-            if check.on_violation == "quarantine" and check.names_rows and not self._scan.found[check.name].holds
-            and self._is_there(check)
-        ]  # fmt: skip
+            if check.on_violation == "quarantine" and check.names_rows and _broken(self._scan.found[check.name])
+        ]
 
     def _is_there(self, check: Check) -> bool:
         """Whether all columns of a check are in the data; a check on one that is not cannot hold."""
@@ -217,18 +216,22 @@ class Scanner:
                 shown, source, condition = check.columns, quote(self._table.raw), self._table.unfit[check.columns[0]]
             else:
                 continue
-            names = ", ".join(quote(name) for name in shown)
-            query = f"SELECT {names} FROM {source} WHERE {condition} LIMIT {SAMPLED}"
+            query = f"SELECT {names(shown)} FROM {source} WHERE {condition} LIMIT {SAMPLED}"
             rows = self._connection.sql(query).to_arrow_table().to_pylist()
             samples = tuple(row[shown[0]] if len(shown) == 1 else row for row in rows)
             self._scan.found[check.name] = replace(found, samples=samples)
 
 
+def _broken(found: Found) -> bool:
+    """Whether rows were found to break a check; one that could not be measured names none."""
+    return not found.holds and not found.note
+
+
 def _with_others(connection: duckdb.DuckDBPyConnection, source: str, others: str, check: Check) -> int:
     """Add the keys that this run shares with rows that stay; returns this run's rows whose key is not its own alone."""
-    key = ", ".join(quote(name) for name in check.columns)
+    key = names(check.columns)
     table = quote(DUPLICATES + check.name)
-    given = " AND ".join(f"{quote(name)} IS NOT NULL" for name in check.columns)
+    given = all_given(check.columns)
     shared = f"SELECT {key}, count(*) FROM {source} SEMI JOIN ({others}) USING ({key}) WHERE {given} GROUP BY ALL"
     connection.execute(f"INSERT INTO {table} SELECT * FROM ({shared}) ANTI JOIN {table} USING ({key})")
     return count_rows(connection, DUPLICATES + check.name)

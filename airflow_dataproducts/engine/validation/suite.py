@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.contract import rules as r
-from airflow_dataproducts.contract.ddl import quote
+from airflow_dataproducts.contract.ddl import all_given, quote
 from airflow_dataproducts.contract.ddl import text as sql_text
 from airflow_dataproducts.contract.types import type_names
 from airflow_dataproducts.engine.validation.found import INPUTS
@@ -145,7 +145,7 @@ class SuiteMaker:
         elif check.mostly == 1:
             text = f"SELECT * FROM {batch} WHERE {breaks(check, types, batch)}"
         else:
-            given = " AND ".join(f"{quote(name)} IS NOT NULL" for name in check.columns)
+            given = all_given(check.columns)
             broken = f"count(*) FILTER (WHERE {breaks(check, types, batch)})"
             share = f"{broken} > {1 - check.mostly} * count(*) FILTER (WHERE {given})"
             text = f"SELECT count(*) FROM {batch} HAVING {share}"

@@ -60,17 +60,18 @@ def typed(
     """
     rows = connection.execute(f"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {quote(name)})").fetchall()
     found = dict(rows)
+    stored = _stored(connection, contract)
     unfit: dict[str, str] = {}
     casts = []
     foreign = set()
     for column in contract.columns:
         kind = found.get(column.name)
-        if kind is None or kind == _stored(column.type):
+        if kind is None or kind == stored[column.name]:
             continue
         cast = _cast(column.name, column.type)
         casts.append(f"{cast} AS {quote(column.name)}")
         unfit[column.name] = _unfit(column.name, column.type, kind, cast)
-        if says_types and not _kin(kind, column.type):
+        if says_types and not _kin(kind, column.type, stored[column.name]):
             foreign.add(column.name)
     if not casts:
         return TypedTable(name, found, {}, frozenset(), name)
@@ -81,11 +82,14 @@ def typed(
     return TypedTable(name, found, unfit, frozenset(foreign), raw)
 
 
-def _stored(kind: DataType) -> str:
-    """The type in which staged files keep ``kind``."""
-    if kind.name in TEXT_IN_FILES:
-        return "VARCHAR"
-    return {"REAL": "FLOAT"}.get(duckdb_type(kind), duckdb_type(kind))
+def _stored(connection: duckdb.DuckDBPyConnection, contract: Contract) -> dict[str, str]:
+    """The type of each column as staged files keep it, in DuckDB's own spelling."""
+    casts = [
+        f"CAST(NULL AS {duckdb_type(column.type, in_files=True)}) AS {quote(column.name)}"
+        for column in contract.columns
+    ]
+    query = f"SELECT column_name, column_type FROM (DESCRIBE SELECT {', '.join(casts)})"
+    return dict(connection.execute(query).fetchall())
 
 
 def _cast(name: str, kind: DataType) -> str:
@@ -103,7 +107,7 @@ def _is_number(found: str) -> bool:
     return found in _INTEGERS or found in _FLOATS or found.startswith("DECIMAL")
 
 
-def _kin(found: str, kind: DataType) -> bool:
+def _kin(found: str, kind: DataType, stored: str) -> bool:
     """Whether a type is the contract's kind, if perhaps of another width."""
     if kind.name in {"integer", "bigint"}:
         return found in _INTEGERS
@@ -113,5 +117,4 @@ def _kin(found: str, kind: DataType) -> bool:
         "float": _FLOATS, "double": _FLOATS, "timestamp": _TIMESTAMPS, "timestamptz": _ZONED,
         "string": _TEXTS, "json": _TEXTS | {"JSON"}, "uuid": _TEXTS | {"UUID"},
     }  # fmt: skip
-    base = _stored(kind)
-    return found in families.get(kind.name, {base}) or (found.startswith("ENUM") and kind.name == "string")
+    return found in families.get(kind.name, {stored}) or (found.startswith("ENUM") and kind.name == "string")
