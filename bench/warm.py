@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from airflow_dataproducts.engine.validation.gx import preload
+from airflow_dataproducts.engine.validation.gx import preload_for_forks
 from airflow_dataproducts.plan import load_plan
 from airflow_dataproducts.settings import Settings
 
@@ -17,7 +17,7 @@ MANIFEST = Path(__file__).parent / "orders" / "product.yaml"
 
 def main(file: str) -> None:
     """Once to warm up, once in this process, once in a fork."""
-    preload()
+    preload_for_forks()
     import pyarrow.dataset as pads
 
     from airflow_dataproducts.engine.validation import Tables, validate

@@ -47,9 +47,9 @@ def preload_if_wanted(arguments: list[str]) -> bool:
 
     if not site_settings().preload:
         return False
-    from airflow_dataproducts.engine.validation.gx import preload
+    from airflow_dataproducts.engine.validation.gx import preload_for_forks
 
-    preload()
+    preload_for_forks()
     return True
 
 

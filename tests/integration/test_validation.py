@@ -246,3 +246,13 @@ def test_the_result_is_great_expectations_own(settings: Settings) -> None:
         "element_count": 2, "unexpected_count": 1, "unexpected_percent": 50.0, "missing_count": 0, "missing_percent": 0.0,
         "unexpected_percent_total": 50.0, "unexpected_percent_nonmissing": 50.0, "partial_unexpected_list": [5],
     }  # fmt: skip
+
+
+def test_an_expectation_outside_a_judgement_may_change(settings: Settings) -> None:
+    check(settings, pa.table({"v": ["a"]}), column("string", required=True))  # configurations are remembered within
+    import great_expectations.expectations as gxe
+
+    expectation = gxe.ExpectColumnValuesToBeBetween(column="v", max_value=1)
+    assert expectation.configuration.kwargs["max_value"] == 1
+    expectation.max_value = 2
+    assert expectation.configuration.kwargs["max_value"] == 2

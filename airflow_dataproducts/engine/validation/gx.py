@@ -10,6 +10,7 @@ import sys
 import threading
 import warnings
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.exceptions import ConfigurationError
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 
     from airflow_dataproducts.engine.validation.found import Scan
 
-_LAZY = {"altair", "boto3", "jsonschema", "scipy", "scipy.stats"}
+_LAZY = {"altair", "boto3", "botocore", "jsonschema", "scipy", "scipy.stats"}
 """What GX imports at once and uses in few expectations, or none: a third of its import. Loaded when first used."""
 _importing = threading.Lock()
+_configurations: ContextVar[dict[int, tuple[Any, Any]] | None] = ContextVar("configurations", default=None)
+"""While GX judges: its expectations by identity, kept alive, with the configuration that each has."""
 RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": 20}
 """What every validation asks GX for: counts and some values, never lists as long as the table."""
 
@@ -57,16 +60,51 @@ def import_gx(*, spark: bool = False) -> None:
         with _no_collection(), _found_later(_LAZY, hidden), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import great_expectations
-            import great_expectations.expectations  # noqa: F401
+            import great_expectations.expectations
+        _remember_configurations(great_expectations.expectations.Expectation)
+
+
+def _remember_configurations(expectation: type[Any]) -> None:
+    """Let GX make an expectation's configuration once per judgement, not a hundred times: half of what judging costs."""
+    make = expectation.configuration.fget
+
+    def configuration(self: Any) -> Any:
+        known = _configurations.get()
+        if known is None:
+            return make(self)
+        if id(self) not in known:
+            known[id(self)] = (self, make(self))
+        return known[id(self)][1]
+
+    expectation.configuration = property(configuration, doc=make.__doc__)
+
+
+@contextmanager
+def _in_one_go() -> Iterator[None]:
+    """Within, GX works on expectations that do not change and on objects that all stay until the end."""
+    token = _configurations.set({})
+    try:
+        with _no_collection():
+            yield
+    finally:
+        _configurations.reset(token)
 
 
 def preload() -> None:
-    """Load everything that a validation uses, to be shared by the processes forked from this one."""
+    """Load everything that a validation uses."""
     import_gx()
     import duckdb  # noqa: F401
     import pyarrow.dataset  # noqa: F401
 
     import airflow_dataproducts.engine.validation.served  # noqa: F401
+
+
+def preload_for_forks() -> None:
+    """Load it in a process that others are forked from: what is there now is no garbage in any of them."""
+    with _no_collection():
+        preload()
+    gc.collect()
+    gc.freeze()
 
 
 @contextmanager
@@ -144,7 +182,10 @@ class Judge:
 
     def __init__(self) -> None:
         preload()
+        from airflow_dataproducts.engine.validation.served import ServedDatasource
+
         self.context = new_context()
+        self._source = self.context.add_datasource(datasource=ServedDatasource(name="scan"))
 
     def judge(self, suite: ExpectationSuite, scan: Scan, rows: int) -> ExpectationSuiteValidationResult:
         """GX's judgement of what a scan measured.
@@ -160,15 +201,13 @@ class Judge:
         batch.data.execution_engine.serve(
             Answers(scan, rows, {each.meta["check"]: each for each in suite.expectations})
         )
-        return batch.validate(suite, result_format=RESULT_FORMAT)
+        with _in_one_go():
+            return batch.validate(suite, result_format=RESULT_FORMAT)
 
     def _batch(self, name: str) -> Any:
         import pandas as pd
 
-        from airflow_dataproducts.engine.validation.served import ServedDatasource
-
-        source = self.context.add_datasource(datasource=ServedDatasource(name=name))
-        asset = source.add_dataframe_asset(name="rows").add_batch_definition_whole_dataframe("whole")
+        asset = self._source.add_dataframe_asset(name=name).add_batch_definition_whole_dataframe("rows")
         return asset.get_batch(batch_parameters={"dataframe": pd.DataFrame()})
 
 
