@@ -48,7 +48,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 bench: $(READY) $(PEERS)/.ready
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench $(ONLY)
 
 # What the validation benchmark is compared with. Their requirements exclude each other's and ours.
 $(PEERS)/.ready: $(READY) Makefile

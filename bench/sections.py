@@ -1,0 +1,85 @@
+"""What ``make bench`` measures, section by section: each makes its rows in a folder of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench import live as live_
+from bench import parsing as parsing_
+from bench import preloading
+from bench import validation as validation_
+from bench.report import Row
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def parsing(folder: Path) -> list[Row]:
+    """1,000 manifests, three ways, three rounds."""
+    load = parsing_.measure(folder)
+    return [
+        Row(
+            "load and build, against the SDK by hand",
+            f"{load['ours']:.2f} ms / {load['by hand']:.2f} ms per DAG of 9 tasks",
+            load["ours"] / load["by hand"], 2.0,
+        ),
+        Row(
+            "load and build, against dag-factory",
+            f"{load['ours']:.2f} ms / {load['dag-factory']:.2f} ms per DAG of 9 tasks",
+            load["ours"] / load["dag-factory"], 0.4,
+        ),
+    ]  # fmt: skip
+
+
+def airflow(folder: Path) -> list[Row]:
+    """What people wait for in a running Airflow."""
+    waits = live_.measure(folder / "live")
+    tasks = preloading.measure(folder / "preloading")
+    return [
+        Row("product.yaml saved until the API lists its DAG, median of 5", "", waits["save to list, median"], 10, "s"),
+        Row("the same, the worst of 5", "", waits["save to list, worst"], 10, "s"),
+        Row(
+            "a whole run of 6 tasks over 1 row, against 6 tasks that do nothing",
+            f"{waits['run of a product']:.1f} s / {waits['run by hand']:.1f} s",
+            waits["run of a product"] / waits["run by hand"], None,
+        ),
+        Row(
+            "the task validate over 1 row in Airflow, with [dataproducts] preload against without",
+            f"{tasks['preloaded']:.1f} s / {tasks['cold']:.1f} s", tasks["preloaded"] / tasks["cold"], None,
+        ),
+    ]  # fmt: skip
+
+
+def validation(folder: Path) -> list[Row]:
+    """Orders with 17 checks, six ways, three rounds."""
+    found = validation_.measure(folder)
+    rows = []
+    for case, goal in (("10M clean", 1.2), ("10M dirty", 1.6), ("1M clean", 1.2), ("1M dirty", 1.6)):
+        ours, floor = found[case]["warm seconds"], found[case]["floor seconds"]
+        rows.append(
+            Row(f"validate {case}, against DuckDB by hand", f"{ours:.2f} s / {floor:.2f} s", ours / floor, goal)
+        )
+    for case in ("10M clean", "10M dirty"):
+        each = found[case]
+        cold, fork, soda, contract = (
+            each[name] for name in ("cold wall", "warm forked", "soda wall", "datacontract wall")
+        )
+        least = max(each["gx import wall"], each["floor wall"])
+        rows += [
+            Row(f"validate {case}, cold process, against the longer of GX's import and the scan", f"{cold:.2f} s / {least:.2f} s", cold / least, 1.15),
+            Row(f"validate {case}, cold process, against datacontract-cli", f"{cold:.2f} s / {contract:.2f} s", cold / contract, 1.0),
+            Row(f"validate {case}, forked from a process with GX, against soda-core", f"{fork:.2f} s / {soda:.2f} s", fork / soda, 1.0),
+            Row(f"validate {case}, forked from a process with GX, against datacontract-cli", f"{fork:.2f} s / {contract:.2f} s", fork / contract, 0.5),
+        ]  # fmt: skip
+    small, ten, thirty = found["10 rows"], found["10M clean"]["cold rss"], found["30M clean"]["cold rss"]
+    peers = f"soda-core {found['10M clean']['soda rss']:.0f} MB, datacontract-cli {found['10M clean']['datacontract rss']:.0f} MB"
+    return [
+        *rows,
+        Row("validate 10M clean, peak memory at a limit of 1 GB", peers, ten / 1000, 1.2, "GB"),
+        Row("validate 30M clean, peak memory against that of 10M", f"{thirty:.0f} MB / {ten:.0f} MB", thirty / ten, 1.05),
+        Row(
+            "validate 10 rows, cold process, against GX's import",
+            f"{small['cold wall']:.2f} s / {small['gx import wall']:.2f} s", small["cold wall"] / small["gx import wall"], 1.1,
+        ),
+        Row("validate 10 rows, with GX loaded", "", small["warm seconds"], 0.5, "s"),
+    ]  # fmt: skip
