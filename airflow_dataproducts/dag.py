@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, Asset, TaskGroup
+from airflow.sdk import DAG, Asset, Param, TaskGroup
 from airflow.sdk.configuration import conf
 
 from airflow_dataproducts.documentation import product_markdown
@@ -58,12 +58,15 @@ def build_dag(plan: Plan) -> DAG:
         owner_links={owner.team: f"mailto:{owner.email}"} if owner.email else {},
         doc_md=product_markdown(plan),
         default_args=_task_arguments(plan),
+        params=_params(),
     ) as dag:
         groups = []
         for stage, steps in plan.stages:
             with TaskGroup(stage) as group:
+                tasks = {step.name: _task(plan, stage, step) for step in steps}
                 for step in steps:
-                    _task(plan, stage, step)
+                    for used in getattr(step, "uses", ()):
+                        tasks[used] >> tasks[step.name]
             groups.append(group)
         record = RecordOperator(task_id=RECORD, plan=plan, outlets=[product_asset(product.id)])
         for before, after in zip(groups, [*groups[1:], record], strict=True):
@@ -73,7 +76,18 @@ def build_dag(plan: Plan) -> DAG:
     return dag
 
 
-def _task(plan: Plan, stage: Stage, step: Step) -> None:
+def _params() -> dict[str, Param]:
+    """What can be asked of a run when it is triggered by hand."""
+    text: dict[str, Any] = {"type": ["null", "string"]}
+    return {
+        "full": Param(False, type="boolean", title="Full reload", description="Read everything, and replace whatever was published."),  # noqa: FBT003 - a default
+        "from": Param(None, **text, title="From", description="With To: read and publish again the rows whose cursor is in this range; such as 2026-01-31."),
+        "to": Param(None, **text, title="To", description="The end of the range, which is not part of it."),
+        "rollback_to": Param(None, **text, title="Roll back to", description="Instead of all that, show consumers this version again: a revision, run id or version number."),
+    }  # fmt: skip
+
+
+def _task(plan: Plan, stage: Stage, step: Step) -> Any:
     extra: dict[str, Any] = {}
     if stage == "publish":
         extra["outlets"] = [product_asset(plan.product.id, step.name)]
@@ -81,7 +95,7 @@ def _task(plan: Plan, stage: Stage, step: Step) -> None:
         extra["doc_md"] = (
             f"```sql\n{sql}\n```" if (sql := getattr(step, "sql", None)) else f"`{getattr(step, 'function', '')}`"
         )
-    _OPERATORS[stage](task_id=task_id(stage, step).partition(".")[2], plan=plan, step=step, **extra)
+    return _OPERATORS[stage](task_id=task_id(stage, step).partition(".")[2], plan=plan, step=step, **extra)
 
 
 def _schedule(plan: Plan) -> Any:

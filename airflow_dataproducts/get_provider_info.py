@@ -34,6 +34,17 @@ _OPTIONS: dict[str, tuple[str, str | None, str]] = {
     "memory_limit": ("Memory that DuckDB may use per task before it spills to disk.", "1GB", "4GB"),
     "threads": ("Threads that DuckDB may use per task; 0 for all cores.", "0", "2"),
     "pool": ("Airflow pool of the tasks of products that name none.", "default_pool", "data_products"),
+    "keep_versions": (
+        "Versions of an output that are kept, the current one included, however old they are.",
+        "5",
+        "30",
+    ),
+    "keep_for": (
+        "How long an old version is kept at least, however many are newer, and what killed attempts left.",
+        "1d",
+        "7d",
+    ),
+    "keep_quarantine": ("How long quarantined rows are kept.", "30d", "90d"),
     "preload": (
         (
             "Load Great Expectations once, in the process that tasks are forked from (the scheduler with LocalExecutor, the "
@@ -44,7 +55,7 @@ _OPTIONS: dict[str, tuple[str, str | None, str]] = {
         "True",
     ),
 }
-_TYPES = {"threads": "integer", "preload": "boolean"}
+_TYPES = {"threads": "integer", "keep_versions": "integer", "preload": "boolean"}
 
 
 def get_provider_info() -> dict[str, Any]:

@@ -5,12 +5,14 @@ The DAG, ``dataproducts run`` and ``dataproducts plan`` are readings of the same
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from dataclasses import dataclass, replace
+from graphlib import TopologicalSorter
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 from airflow_dataproducts.contract.checks import compile_contract
+from airflow_dataproducts.exceptions import ConfigurationError
 from airflow_dataproducts.manifest.inputs import FileInput, ProductInput
-from airflow_dataproducts.manifest.load import is_function, load_manifest
+from airflow_dataproducts.manifest.load import load_manifest
 from airflow_dataproducts.manifest.product import MANUAL
 
 if TYPE_CHECKING:
@@ -29,18 +31,30 @@ DOCUMENT = "document"
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """A range of a cursor's values: from ``start``, which is part of it, to ``end``, which is not; ISO 8601 or digits."""
+
+    start: str
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
 class ExtractStep:
     """Copy one input to staging.
 
     Attributes:
         name: the input's name.
         source: where it is; a relative file path has become absolute.
-        incremental: read only rows past the watermark of the cursor.
+        incremental: read only rows past the watermark of the cursor, and keep it.
+        anew: read from the start all the same.
+        window: read only the rows of these days, and leave the watermark where it is.
     """
 
     name: str
     source: Input
     incremental: bool
+    anew: bool = False
+    window: Window | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +67,7 @@ class TransformStep:
         sql: the query; None where ``function`` makes the output.
         function: ``package.module:function``; None where ``sql`` does.
         folder: the manifest's folder, from which functions may be imported too.
+        uses: the other outputs that it is made from.
     """
 
     name: str
@@ -60,6 +75,7 @@ class TransformStep:
     sql: str | None
     function: str | None
     folder: str
+    uses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +96,7 @@ class PublishStep:
 
 
 Step = ExtractStep | TransformStep | ValidateStep | PublishStep
+_OutputStep = TypeVar("_OutputStep", TransformStep, ValidateStep, PublishStep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +139,34 @@ class Plan:
         steps = (self.extracts, self.transforms, self.validations, self.publications)
         return tuple(zip(STAGES, steps, strict=True))
 
+    def rebuilt(self) -> Plan:
+        """The plan of a run that reads everything and replaces whatever was published."""
+        return replace(
+            self,
+            extracts=tuple(replace(step, anew=True) for step in self.extracts),
+            transforms=tuple(_replacing(step) for step in self.transforms),
+            validations=tuple(_replacing(step) for step in self.validations),
+            publications=tuple(_replacing(step) for step in self.publications),
+        )
+
+    def within(self, window: Window) -> Plan:
+        """The plan of a run that reads and publishes the rows of some days again.
+
+        Raises:
+            ConfigurationError: an output would lose the other rows, or have these twice.
+        """
+        for step in self.publications:
+            mode = step.output.publish.mode
+            if mode in {"replace", "append"}:
+                loss = "would hold these rows alone" if mode == "replace" else "would hold these rows twice"
+                raise ConfigurationError(
+                    f"output {step.name}: its mode is {mode}, with which it {loss}; a range needs merge or replace-partition"
+                )
+        extracts = (
+            replace(step, window=window) if getattr(step.source, "cursor", None) else step for step in self.extracts
+        )
+        return replace(self, extracts=tuple(extracts))
+
 
 def task_id(stage: Stage, step: Step) -> str:
     """``extract.orders``: the task of a step."""
@@ -132,6 +177,8 @@ def build_plan(manifest: Manifest) -> Plan:
     """The plan of a manifest. Reads the SQL files it names, nothing else."""
     product = manifest.product
     folder = manifest.path.absolute().parent
+    uses = manifest.uses()
+    order = list(TopologicalSorter(uses).static_order()) if any(uses.values()) else list(uses)
     whole = any(output.publish.mode == "replace" for output in product.outputs.values())
     return Plan(
         product=product,
@@ -141,7 +188,7 @@ def build_plan(manifest: Manifest) -> Plan:
             ExtractStep(name, _absolute(each, folder), bool(getattr(each, "cursor", None)) and not whole)
             for name, each in product.inputs.items()
         ),
-        transforms=tuple(_transform(manifest, folder, name, output) for name, output in product.outputs.items()),
+        transforms=tuple(_transform(manifest, name, uses[name]) for name in order),
         validations=tuple(
             ValidateStep(name, output, compile_contract(output.contract)) for name, output in product.outputs.items()
         ),
@@ -172,13 +219,13 @@ def _absolute(source: Input, folder: Path) -> Input:
     return source
 
 
-def _transform(manifest: Manifest, folder: Path, name: str, output: Output) -> TransformStep:
-    sql, function = None, None
-    if output.transform is None:
-        sql = f'SELECT * FROM "{next(iter(manifest.product.inputs))}"'
-    elif is_function(output.transform):
-        function = output.transform.strip()
-    else:
-        file = manifest.sql_file(output.transform)
-        sql = file.read_text(encoding="utf-8") if file else output.transform
-    return TransformStep(name, output, sql, function, str(folder))
+def _transform(manifest: Manifest, name: str, uses: tuple[str, ...]) -> TransformStep:
+    output = manifest.product.outputs[name]
+    sql = manifest.sql(name)
+    function = output.transform.strip() if sql is None and output.transform else None
+    return TransformStep(name, output, sql, function, str(manifest.path.absolute().parent), uses)
+
+
+def _replacing(step: _OutputStep) -> _OutputStep:
+    publish = step.output.publish.model_copy(update={"mode": "replace"})
+    return replace(step, output=step.output.model_copy(update={"publish": publish}))

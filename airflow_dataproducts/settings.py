@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.exceptions import ConfigurationError
+from airflow_dataproducts.manifest.units import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +29,9 @@ class Settings:
         memory_limit: memory DuckDB may use per task before it spills to disk, such as 1GB.
         threads: threads DuckDB may use per task; 0 for all cores.
         pool: Airflow pool of tasks whose product names none.
+        keep_versions: how many versions of an output are kept, the current one included, however old they are.
+        keep_for: how long an old version is kept at least, and what killed attempts left, such as 1d.
+        keep_quarantine: how long quarantined rows are kept.
         preload: load Great Expectations once in the process that tasks are forked from, instead of in every validation.
     """
 
@@ -36,6 +41,9 @@ class Settings:
     memory_limit: str = "1GB"
     threads: int = 0
     pool: str = "default_pool"
+    keep_versions: int = 5
+    keep_for: timedelta = timedelta(days=1)
+    keep_quarantine: timedelta = timedelta(days=30)
     preload: bool = False
 
 
@@ -51,19 +59,39 @@ def load_settings(home: Path, read: Callable[[str], str | None]) -> Settings:
     """
     base = home / "dataproducts"
     given = {field.name: value for field in fields(Settings) if (value := read(field.name))}
-    try:
-        threads = int(given.get("threads", "0"))
-    except ValueError:
-        raise ConfigurationError(f"[{SECTION}] threads: found {given['threads']!r}; a whole number is wanted") from None
-    preload = given.get("preload", "false").strip().lower()
-    if preload not in _TRUTH:
-        raise ConfigurationError(f"[{SECTION}] preload: found {given['preload']!r}; True or False is wanted")
     return Settings(
         staging=given.get("staging", str(base / "staging")),
         storage=given.get("storage", str(base / "data")),
         catalog=given.get("catalog", str(base)),
-        memory_limit=given.get("memory_limit", "1GB"),
-        threads=threads,
-        pool=given.get("pool", "default_pool"),
-        preload=_TRUTH[preload],
+        **{name: _READERS[name](name, value) for name, value in given.items() if name in _READERS},
     )
+
+
+def _text(_name: str, value: str) -> str:
+    return value
+
+
+def _count(name: str, value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise ConfigurationError(f"[{SECTION}] {name}: found {value!r}; a whole number is wanted") from None
+
+
+def _duration(name: str, value: str) -> timedelta:
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise ConfigurationError(f"[{SECTION}] {name}: {error}") from None
+
+
+def _truth(name: str, value: str) -> bool:
+    if value.strip().lower() not in _TRUTH:
+        raise ConfigurationError(f"[{SECTION}] {name}: found {value!r}; True or False is wanted")
+    return _TRUTH[value.strip().lower()]
+
+
+_READERS: dict[str, Callable[[str, str], Any]] = {
+    "memory_limit": _text, "threads": _count, "pool": _text, "keep_versions": _count, "keep_for": _duration,
+    "keep_quarantine": _duration, "preload": _truth,
+}  # fmt: skip

@@ -173,7 +173,7 @@ class Catalog:
         return measured
 
     def published(self, key: RunKey, output: str, publication: Mapping[str, Any]) -> None:
-        """Note what a run made visible; a retry keeps the first time.
+        """Note what a run made visible; a retry that made nothing new keeps the first time.
 
         Args:
             key: the run.
@@ -181,8 +181,32 @@ class Catalog:
             publication: version, kind, location, connection, revision, rows.
         """
         row = {**key.values, "output": output, **publication, "published_at": _now()}
+        table = tables.publications
+        same = (table.c.product_id == key.product_id) & (table.c.run_id == key.run_id) & (table.c.output == output)
         with self._transaction() as connection:
-            _upsert(connection, tables.publications, row, keep=("published_at",))
+            there = connection.execute(sa.select(table.c.revision).where(same)).scalar_one_or_none()
+            keep = ("published_at",) if there == publication["revision"] else ()
+            _upsert(connection, table, row, keep=keep)
+
+    def publications(self, product_id: str, output: str) -> dict[str, dict[str, Any]]:
+        """What each run made visible of an output, by run id."""
+        table = tables.publications
+        query = sa.select(table).where(table.c.product_id == product_id, table.c.output == output)
+        with self._transaction() as connection:
+            return {row["run_id"]: dict(row) for row in connection.execute(query).mappings()}
+
+    def rewind(self, product_id: str, run_id: str) -> None:
+        """Set the watermarks of a product's inputs back to where a run had read them."""
+        read, marks = tables.extracts, tables.watermarks
+        same = (read.c.product_id == product_id) & (read.c.run_id == run_id)
+        with self._transaction() as connection:
+            then = dict(connection.execute(sa.select(read.c.input, read.c.watermark).where(same)).tuples().all())
+            for name, value in then.items():
+                if value is not None:
+                    mark = (marks.c.product_id == product_id) & (marks.c.input == name)
+                    connection.execute(
+                        sa.update(marks).where(mark).values(value=value, run_id=run_id, updated_at=_now())
+                    )
 
     def watermark(self, product_id: str, name: str) -> str | None:
         """The greatest published cursor value of an input; None before the first publication."""

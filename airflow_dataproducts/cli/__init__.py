@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from airflow_dataproducts.cli import infer, lint, plan, run, schema, suite, validate
+from airflow_dataproducts.cli import infer, lint, plan, run, schema, suite, validate, versions
 from airflow_dataproducts.exceptions import ConfigurationError, DataProductsError, ManifestError
 
 FINDINGS, USAGE = 1, 2
@@ -29,6 +29,8 @@ app.command("plan")(plan.plan)
 app.command("run")(run.run)
 app.command("suite")(suite.suite)
 app.command("validate")(validate.validate)
+app.command("versions")(versions.versions)
+app.command("rollback")(versions.rollback)
 app.command("infer")(infer.infer)
 app.command("schema")(schema.schema)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,46 +17,57 @@ from airflow_dataproducts.plan import DOCUMENT, RECORD, load_plan, task_id
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow_dataproducts.engine.moment import Moment
     from airflow_dataproducts.plan import Plan
     from airflow_dataproducts.runtime import Reference, Run
 
 
-def run(
+def run(  # noqa: PLR0913 - a command's options
     path: ManifestArgument,
     *,
     run_id: Annotated[str | None, typer.Option(help="A run's id; a run that failed goes on under its own.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Read everything, and replace whatever was published.")] = False,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", help="With --to: read and publish again the rows whose cursor is in this range."),
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="The end of the range, which is not part of it.")] = None,
     output: FormatOption = Format.TEXT,
     root: RootOption = None,
 ) -> None:
     """Run a product here and now, in one process without a scheduler: the same steps, for development."""
-    planned = load_plan(one_manifest(path), root)
+    from airflow_dataproducts.engine.moment import Moment
+    from airflow_dataproducts.runtime import Options
+
     identity = run_id or f"manual__{datetime.now(UTC).isoformat(timespec='seconds')}"
     quiet = output is Format.JSON
     _show_log(quiet=quiet)
-    rows = _run_all(planned, identity, quiet=quiet)
+    asked = Options(full, start, end)
+    planned, moment = asked.apply(load_plan(one_manifest(path), root), Moment.now(identity))
+    rows = _run_all(planned, moment, quiet=quiet)
     if quiet:
         print_json({"product": planned.product.id, "run_id": identity, "rows": rows})
     else:
         typer.echo(f"{planned.product.id} {planned.product.version} published: {rows} (run {identity})")
 
 
-def _run_all(planned: Plan, identity: str, *, quiet: bool) -> Reference:
+def _run_all(planned: Plan, moment: Moment, *, quiet: bool) -> Reference:
     """Every step in order."""
     from airflow_dataproducts import runtime
     from airflow_dataproducts.environment import AirflowConnections, site_catalog, site_settings
 
     settings = site_settings()
     with site_catalog(settings) as catalog:
-        current = runtime.Run(planned, identity, settings, AirflowConnections(), catalog)
+        current = runtime.Run(planned, settings, AirflowConnections(), catalog, moment)
         steps = _Steps(current, quiet=quiet)
         inputs = {
             step.name: steps.do(task_id("extract", step), lambda s=step: runtime.extract(current, s))
             for step in planned.extracts
         }
-        outputs = {
-            step.name: steps.do(task_id("transform", step), lambda s=step: runtime.transform(current, s, inputs))
-            for step in planned.transforms
-        }
+        outputs: dict[str, Reference] = {}
+        for made in planned.transforms:
+            do = partial(runtime.transform, current, made, inputs, outputs)
+            outputs[made.name] = steps.do(task_id("transform", made), do)
         validated = {
             step.name: steps.do(task_id("validate", step), lambda s=step: runtime.validate(current, s, inputs, outputs))
             for step in planned.validations

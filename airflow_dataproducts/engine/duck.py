@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -53,17 +54,32 @@ def add_table(connection: duckdb.DuckDBPyConnection, name: str, data: pads.Datas
     raw = quote(raw_name)
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
     files: list[str] = getattr(data, "files", None) or []
-    # A folder's name may hold a column's value; only Arrow knows which.
-    partitioned = getattr(data, "partitioning", None) is not None and len(data.partitioning.schema) > 0
     parquet = files and data.format.default_extname == "parquet"
-    if parquet and not partitioned and isinstance(data.filesystem, pafs.LocalFileSystem):
+    folders = _folders(connection, data) if parquet else {}
+    if parquet and folders is not None and isinstance(data.filesystem, pafs.LocalFileSystem):
         listed = ", ".join(text(file) for file in files)
         # Files of different age may have different columns.
-        by_name = ", union_by_name = true" if len(files) > 1 else ""
-        connection.execute(f"CREATE VIEW {raw} AS SELECT * FROM read_parquet([{listed}]{by_name})")
+        options = ", union_by_name = true" if len(files) > 1 else ""
+        if folders:
+            kinds = ", ".join(f"{quote(column)}: {kind}" for column, kind in folders.items())
+            options += f", hive_partitioning = true, hive_types = {{{kinds}}}"
+        connection.execute(f"CREATE VIEW {raw} AS SELECT * FROM read_parquet([{listed}]{options})")
     else:
         connection.register(raw_name, data)
     connection.execute(f"CREATE VIEW {schema}.{quote(name)} AS FROM {raw}")
+
+
+def _folders(connection: duckdb.DuckDBPyConnection, data: pads.Dataset) -> dict[str, str] | None:
+    """DuckDB's types of the columns that are folders; None where only Arrow can tell a folder's name from a value."""
+    if getattr(data, "partitioning", None) is None or not len(data.partitioning.schema):
+        return {}
+    schema = data.partitioning.schema
+    if any(len(re.findall(r"/[^/=]+=", file)) != len(schema) for file in data.files):
+        return None
+    connection.register("__folders", schema.empty_table())
+    described = connection.execute("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM __folders)").fetchall()
+    connection.unregister("__folders")
+    return dict(described)
 
 
 def one_row(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:

@@ -6,23 +6,31 @@ therefore leaves nothing that anyone reads, and trying again needs no clean-up.
 
 from __future__ import annotations
 
+import errno
 import shutil
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataproducts.engine import layout
 from airflow_dataproducts.engine.storage import Place, is_full, open_place
 from airflow_dataproducts.exceptions import StagingError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    import duckdb
     import pyarrow as pa
     import pyarrow.dataset as pads
 
-FILE_NAME = "part-0.parquet"
+    from airflow_dataproducts.engine.connections import Connections
+
+_FILE_BYTES = "512MB"
+"""About the size at which another file begins: large enough to be read well, small enough to be read in parallel."""
+_HELD_BYTES = 64 * 2**20
+"""Rows held in memory until they are parted into folders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +55,16 @@ class Staged:
         rows: how many.
         bytes: size of the files.
         watermark: the greatest cursor value among the rows, as ISO text or digits; None without cursor or rows.
+        folders: the columns that are folders, with their types (see :func:`layout.kinds`).
+        connection: the Airflow connection that reaches the folder; None for a disk or the machine's own credentials.
     """
 
     uri: str
     rows: int
     bytes: int
     watermark: str | None = None
+    folders: Mapping[str, str] = field(default_factory=dict)
+    connection: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for XCom."""
@@ -83,45 +95,162 @@ def new_folder(run: Place, *names: str) -> Place:
     return place
 
 
-def write(folder: Place, stream: Stream) -> Staged:
+def write(folder: Place, stream: Stream, partition_by: Sequence[str] = ()) -> Staged:
     """Write a stream as Parquet, in bounded memory.
 
-    Raises:
-        StagingError: the staging area is full or cannot be written. Errors of the stream itself pass through as they are.
-    """
-    import pyarrow.parquet as pq
+    Args:
+        folder: an empty one.
+        stream: the rows.
+        partition_by: columns that become folders.
 
-    rows = 0
+    Raises:
+        StagingError: the folder's file system is full or cannot be written. Errors of the stream itself pass through as
+            they are.
+    """
     with _errors(folder):
         folder.make()
-        writer = pq.ParquetWriter(
-            f"{folder.path}/{FILE_NAME}", stream.schema, filesystem=folder.filesystem, compression="zstd"
-        )
+        writer = _Writer(folder, stream.schema, partition_by)
     try:
         for batch in stream.batches:
             with _errors(folder):
-                writer.write_batch(batch)
-            rows += batch.num_rows
+                writer.write(batch)
         with _errors(folder):
             writer.close()
-            size = folder.filesystem.get_file_info(f"{folder.path}/{FILE_NAME}").size
     except BaseException:
         _abandon(writer, folder)
         raise
-    return Staged(folder.uri, rows, size)
+    return Staged(folder.uri, writer.rows, _size(folder), folders=layout.kinds(stream.schema, partition_by))
 
 
-def read(staged: Staged, connection: Any = None) -> pads.Dataset:
+def save(folder: Place, relation: duckdb.DuckDBPyRelation, partition_by: Sequence[str] = ()) -> Staged:
+    """Write what DuckDB computes as Parquet: on a disk by all of its threads, to object storage as a stream.
+
+    Args:
+        folder: an empty one.
+        relation: the rows.
+        partition_by: columns that become folders.
+
+    Raises:
+        StagingError: as of :func:`write`. DuckDB's errors about the data pass through as they are.
+    """
+    import duckdb
+
+    from airflow_dataproducts.engine.duck import stream
+
+    if not folder.is_local:
+        return write(folder, stream(relation), partition_by)
+    schema = stream(relation.limit(0)).schema
+    parted: dict[str, Any] = {"partition_by": list(partition_by)} if partition_by else {"file_size_bytes": _FILE_BYTES}
+    with _errors(folder):
+        Path(folder.path).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        relation.write_parquet(folder.path, compression="zstd", filename_pattern=f"part-{_token()}-{{i}}", **parted)
+        return _saved(folder, schema, partition_by)
+    except duckdb.IOException as error:
+        _abandon(None, folder)
+        raise staging_error(folder, duck_os_error(error)) from error
+    except BaseException:
+        _abandon(None, folder)
+        raise
+
+
+def _saved(folder: Place, schema: pa.Schema, partition_by: Sequence[str]) -> Staged:
+    import pyarrow.parquet as pq
+
+    files = layout.data_files(folder)
+    if not files:
+        return write(folder, Stream(schema, iter(())), partition_by)
+    rows = sum(pq.read_metadata(file, filesystem=folder.filesystem).num_rows for file in files)
+    return Staged(folder.uri, rows, _size(folder), folders=layout.kinds(schema, partition_by))
+
+
+def duck_os_error(error: Exception) -> OSError:
+    """DuckDB's complaint about a disk as the error that Python would have given."""
+    line = str(error).strip().splitlines()[0]
+    full = "No space left" in line or "Disk quota" in line or "File too large" in line
+    return OSError(errno.ENOSPC if full else errno.EIO, line)
+
+
+class _Writer:
+    """One Parquet file, or one for each value of the columns that are folders."""
+
+    def __init__(self, folder: Place, schema: pa.Schema, partition_by: Sequence[str]) -> None:
+        import pyarrow.parquet as pq
+
+        self.rows = 0
+        self._folder = folder
+        self._by = tuple(partition_by)
+        self._schema = schema
+        self._name = f"part-{_token()}"
+        self._parts = 0
+        self._one = None
+        if not self._by:
+            self._one = pq.ParquetWriter(
+                f"{folder.path}/{self._name}-0.parquet", schema, filesystem=folder.filesystem, compression="zstd"
+            )
+        self._held: list[pa.RecordBatch] = []
+        self._held_bytes = 0
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self.rows += batch.num_rows
+        if self._one is not None:
+            self._one.write_batch(batch)
+            return
+        self._held.append(batch)
+        self._held_bytes += batch.nbytes
+        if self._held_bytes >= _HELD_BYTES:
+            self._flush()
+
+    def close(self) -> None:
+        if self._one is not None:
+            self._one.close()
+        elif self._held:
+            self._flush()
+        elif not self.rows:  # no rows made no folder; what reads this must find the columns all the same
+            write(self._folder, Stream(self._schema, iter(())))
+
+    def _flush(self) -> None:
+        """Write what was held as one file per value: many small batches would make many small files."""
+        import pyarrow as pa
+        import pyarrow.dataset as pads
+
+        pads.write_dataset(
+            pa.Table.from_batches(self._held, self._schema),
+            self._folder.path,
+            filesystem=self._folder.filesystem,
+            format="parquet",
+            partitioning=layout.partitioning(layout.kinds(self._schema, self._by)),
+            existing_data_behavior="overwrite_or_ignore",
+            basename_template=f"{self._name}-{self._parts}-{{i}}.parquet",
+            file_options=pads.ParquetFileFormat().make_write_options(compression="zstd"),
+        )
+        self._parts += 1
+        self._held, self._held_bytes = [], 0
+
+
+def _token() -> str:
+    """What tells an attempt's files from those of any other, even in one folder."""
+    return uuid.uuid4().hex[:12]
+
+
+def _size(folder: Place) -> int:
+    return int(sum(folder.filesystem.get_file_info(file).size for file in layout.data_files(folder)))
+
+
+def read(staged: Staged, connections: Connections | None = None) -> pads.Dataset:
     """The staged rows.
+
+    Args:
+        staged: the reference.
+        connections: Airflow's; only needed where the reference names one.
 
     Raises:
         StagingError: they are gone.
     """
-    import pyarrow.dataset as pads
-
-    place = open_place(staged.uri, connection)
+    info = connections.get(staged.connection) if connections and staged.connection else None
+    place = open_place(staged.uri, info)
     try:
-        return pads.dataset(place.path, filesystem=place.filesystem, format="parquet")
+        return layout.open_files(place, staged.folders)
     except FileNotFoundError:
         raise StagingError(
             f"the staged data {staged.uri} is gone; clear this run's extract tasks to make it again"
@@ -183,7 +312,7 @@ def staging_error(folder: Place, error: OSError) -> StagingError:
 
 def _abandon(writer: Any, folder: Place) -> None:
     """Close and delete an attempt that failed; that this may fail too must not hide why."""
-    for undo in (writer.close, folder.remove):
+    for undo in ([writer.close] if writer else []) + [folder.remove]:
         try:
             undo()
         except OSError:

@@ -8,29 +8,32 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
 from airflow_dataproducts.manifest.base import Part, ProductId, SqlName, Text
 from airflow_dataproducts.manifest.contract import ColumnType
-from airflow_dataproducts.manifest.units import Range
+from airflow_dataproducts.manifest.units import Duration, Range
 
 
-class TableInput(Part):
-    """A table or view of a database."""
+class _SqlInput(Part):
+    """What a database answers."""
 
     connection: Text
     """The Airflow connection of the database."""
-    table: Text
-    """The table, with its schema: public.orders."""
     cursor: SqlName | None = None
     """A column that only grows (updated_at, id): outputs that append or merge then read the new rows alone."""
+    lookback: Duration | None = None
+    """How far behind the last run's end to read again, for rows that come late; outputs must merge, or replace partitions."""
 
 
-class QueryInput(Part):
+class TableInput(_SqlInput):
+    """A table or view of a database."""
+
+    table: Text
+    """The table, with its schema: public.orders."""
+
+
+class QueryInput(_SqlInput):
     """The result of a query in a database."""
 
-    connection: Text
-    """The Airflow connection of the database."""
     query: Text
-    """The query, in the database's own SQL."""
-    cursor: SqlName | None = None
-    """A column of the result that only grows; outputs that append or merge then read the new rows alone."""
+    """The query, in the database's own SQL; $run_date and the other parameters of a run stand for its values."""
 
 
 _TEXT_OR_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from airflow_dataproducts.exceptions import Finding, ManifestError
 from airflow_dataproducts.manifest.defaults import default_root, defaults_files, load_defaults, merge, origin
+from airflow_dataproducts.manifest.inputs import QueryInput
 from airflow_dataproducts.manifest.messages import to_findings
 from airflow_dataproducts.manifest.nodes import Document, Loc, field_name, locate
 from airflow_dataproducts.manifest.product import Product
+from airflow_dataproducts.manifest.sql import tables_among, unknown_parameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +61,27 @@ class Manifest:
         mark = locate(document.node, loc).start_mark
         return Finding(str(document.path), mark.line + 1, mark.column + 1, field_name(loc), message, severity)
 
+    def sql(self, output: str) -> str | None:
+        """The SQL that makes an output; None where a function does, or the file is not there."""
+        transform = self.product.outputs[output].transform
+        if transform is None:
+            return f'SELECT * FROM "{next(iter(self.product.inputs))}"'
+        if is_function(transform):
+            return None
+        file = self.sql_file(transform)
+        if file is None:
+            return transform
+        return file.read_text(encoding="utf-8") if file.is_file() else None
+
+    def uses(self) -> dict[str, tuple[str, ...]]:
+        """The other outputs that each output is made from. An input of the same name goes before an output."""
+        product = self.product
+        found = {}
+        for name, output in product.outputs.items():
+            others = [each for each in product.outputs if each != name and each not in product.inputs]
+            found[name] = tuple(dict.fromkeys([*output.uses, *tables_among(self.sql(name) or "", others)]))
+        return found
+
     def sql_file(self, transform: str) -> Path | None:
         """The file that ``transform`` names, beside the manifest; None for inline SQL and functions."""
         text = transform.strip()
@@ -90,7 +114,7 @@ def load_manifest(path: Path, root: Path | None = None) -> Manifest:
     except ValidationError as error:
         raise ManifestError([*findings, *to_findings(error.errors(), documents, Product)]) from None
     manifest = Manifest(product, tuple(documents))
-    findings += _missing_files(manifest)
+    findings += [*_missing_files(manifest), *_parameter_findings(manifest), *_circles(manifest)]
     if findings:
         raise ManifestError(findings)
     return manifest
@@ -116,6 +140,33 @@ def _missing_files(manifest: Manifest) -> list[Finding]:
         for name, file in _sql_files(manifest)
         if not file.is_file()
     ]
+
+
+def _parameter_findings(manifest: Manifest) -> Iterator[Finding]:
+    """SQL that asks for a parameter which no run has."""
+    product = manifest.product
+    texts: list[tuple[Loc, str | None]] = [
+        (("inputs", name, "query"), each.query) for name, each in product.inputs.items() if isinstance(each, QueryInput)
+    ]
+    texts += [(("outputs", name, "transform"), manifest.sql(name)) for name in product.outputs]
+    for loc, sql in texts:
+        if sql is None:
+            continue
+        problem = unknown_parameter(sql)
+        if problem:
+            yield manifest.finding(loc, problem)
+
+
+def _circles(manifest: Manifest) -> Iterator[Finding]:
+    """Outputs that are made from each other."""
+    try:
+        TopologicalSorter(manifest.uses()).prepare()
+    except CycleError as error:
+        circle: list[str] = error.args[1]
+        loc = ("outputs", circle[0], "transform")
+        yield manifest.finding(
+            loc, f"goes round in a circle: {' -> '.join(reversed(circle))}; one of them must come first"
+        )
 
 
 def _texts(value: Any, loc: Loc) -> Iterator[tuple[Loc, str]]:

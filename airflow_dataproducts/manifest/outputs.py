@@ -10,10 +10,23 @@ from airflow_dataproducts.manifest.base import Part, SqlName, Text
 from airflow_dataproducts.manifest.contract import Contract
 from airflow_dataproducts.manifest.problems import output_problems, report
 
-Mode = Literal["replace", "append", "merge"]
+Mode = Literal["replace", "append", "merge", "replace-partition"]
 
 
-class LakePublish(Part):
+class _Publish(Part):
+    """What every way of publishing knows."""
+
+    mode: Mode = "replace"
+    """replace the whole, append the run's rows, merge them by primary key, or replace-partition: those that the run has rows of."""
+    partition_by: tuple[SqlName, ...] = ()
+    """Columns that split the files into folders, and that say for replace-partition what a partition is."""
+    order_by: SqlName | None = None
+    """For merge, a column that says which of two rows of a key is newer: late rows then do not replace newer ones."""
+    deleted: SqlName | None = None
+    """For merge, a boolean column: where it is true, the row of that key is taken away."""
+
+
+class LakePublish(_Publish):
     """A Delta table or a folder of Parquet."""
 
     to: Literal["delta", "parquet"]
@@ -22,13 +35,9 @@ class LakePublish(Part):
     """A path or s3:// URI; relative or left out, it lies under the setting [dataproducts] storage."""
     connection: str | None = None
     """The Airflow connection (type aws) for object storage; left out, the machine's own credentials."""
-    mode: Mode = "replace"
-    """replace the whole, append the run's rows, or merge them by primary key."""
-    partition_by: tuple[SqlName, ...] = ()
-    """Columns that split the files into folders."""
 
 
-class PostgresPublish(Part):
+class PostgresPublish(_Publish):
     """A view in PostgreSQL that always shows the current version."""
 
     to: Literal["postgres"]
@@ -37,8 +46,6 @@ class PostgresPublish(Part):
     """The Airflow connection of the database."""
     table: Text = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$")
     """The view consumers read, with its schema: mart.orders."""
-    mode: Mode = "replace"
-    """replace the whole, append the run's rows, or merge them by primary key."""
 
 
 PUBLISH_KINDS: dict[str, type[Part]] = {"delta": LakePublish, "parquet": LakePublish, "postgres": PostgresPublish}
@@ -63,6 +70,8 @@ class Output(Part):
     """What consumers may rely on."""
     transform: Text | None = None
     """A .sql file beside the manifest, SQL itself, or package.module:function; left out, the only input is published."""
+    uses: tuple[SqlName, ...] = ()
+    """Other outputs that a function reads; SQL shows it by itself."""
     engine: str = "duckdb"
     """What runs the SQL: duckdb."""
     publish: Publish = LakePublish(to="delta")

@@ -28,14 +28,27 @@ def report(problems: Iterable[Problem]) -> None:
 
 def output_problems(output: Output) -> Iterator[Problem]:
     """Ways of publishing that the contract or this release cannot serve."""
-    names = [column.name for column in output.contract.columns]
-    for index, name in enumerate(getattr(output.publish, "partition_by", ())):
-        if name not in names:
-            yield (
-                ("publish", "partition_by", index),
-                f"found {name!r}, which is no column (allowed: {', '.join(names)})",
-            )
-    if output.publish.mode == "merge" and not output.contract.primary_key:
+    yield from _unknown_columns(output)
+    publish = output.publish
+    if publish.mode == "merge" and not output.contract.primary_key:
         yield ("publish", "mode"), "found 'merge', which needs contract.primary_key to know a row again"
+    if publish.mode == "replace-partition" and not publish.partition_by:
+        yield ("publish", "mode"), "found 'replace-partition', which needs partition_by to know what a partition is"
+    for name in ("order_by", "deleted"):
+        if getattr(publish, name) is not None and publish.mode != "merge":
+            yield ("publish", name), f"is for mode merge; found mode {publish.mode!r}"
     if output.engine != "duckdb":
         yield ("engine",), f"found {output.engine!r}; this release runs transforms in duckdb"
+
+
+def _unknown_columns(output: Output) -> Iterator[Problem]:
+    """Columns that publishing names and the contract does not have, or not of a type that serves."""
+    types = {column.name: column.type for column in output.contract.columns}
+    publish = output.publish
+    named: list[tuple[Loc, str]] = [(("partition_by", index), name) for index, name in enumerate(publish.partition_by)]
+    named += [((field,), name) for field in ("order_by", "deleted") if (name := getattr(publish, field)) is not None]
+    for place, name in named:
+        if name not in types:
+            yield ("publish", *place), f"found {name!r}, which is no column (allowed: {', '.join(types)})"
+    if publish.deleted in types and types[publish.deleted].name != "boolean":
+        yield ("publish", "deleted"), f"found {publish.deleted!r}, a {types[publish.deleted]}; it must be boolean"

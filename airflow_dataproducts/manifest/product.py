@@ -209,6 +209,7 @@ def _product_problems(product: Product) -> Iterator[Problem]:
     for name, each in product.inputs.items():
         if isinstance(each, ProductInput) and each.product == product.id:
             yield ("inputs", name, "product"), f"found {each.product!r}, which is this product itself"
+    yield from _use_problems(product)
     yield from _sla_problems(product)
     yield from _rule_problems(product)
     for index, consumer in enumerate(product.consumers):
@@ -219,6 +220,27 @@ def _product_problems(product: Product) -> Iterator[Problem]:
                     ("consumers", index, "uses", position),
                     f"found {used!r}, which no output has (allowed: {allowed})",
                 )
+
+
+def _use_problems(product: Product) -> Iterator[Problem]:
+    """Outputs that use what there is not, and inputs that are read twice where that shows."""
+    for name, output in product.outputs.items():
+        for index, used in enumerate(output.uses):
+            others = [each for each in product.outputs if each != name]
+            if used not in others:
+                allowed = f" (allowed: {', '.join(others)})" if others else ""
+                yield ("outputs", name, "uses", index), f"found {used!r}, which is no other output{allowed}"
+    again = [name for name, output in product.outputs.items() if output.publish.mode == "append"]
+    for name, source in product.inputs.items():
+        if getattr(source, "lookback", None) is None:
+            continue
+        if source.cursor is None:  # type: ignore[union-attr]
+            yield ("inputs", name, "lookback"), "needs a cursor to look back on"
+        elif again:
+            yield (
+                ("inputs", name, "lookback"),
+                f"reads rows again, which output {again[0]} would append again; use mode merge or replace-partition",
+            )
 
 
 def _rule_problems(product: Product) -> Iterator[Problem]:

@@ -37,7 +37,9 @@ class ExtractOperator(DataProductOperator):
         """Returns the reference of the staged rows."""
         from airflow_dataproducts import runtime
 
-        return self.within_run(context, lambda run: runtime.extract(run, self.step))
+        if self.asked_to_roll_back(context):
+            return {}
+        return self.within_run(context, lambda run: runtime.extract(run, run.step(self.step)))
 
 
 class TransformOperator(DataProductOperator):
@@ -54,8 +56,12 @@ class TransformOperator(DataProductOperator):
         """Returns the reference of the staged rows."""
         from airflow_dataproducts import runtime
 
+        if self.asked_to_roll_back(context):
+            return {}
         inputs = self.references(context, "extract", self.plan.extracts)
-        return self.within_run(context, lambda run: runtime.transform(run, self.step, inputs))
+        used = [step for step in self.plan.transforms if step.name in self.step.uses]
+        outputs = self.references(context, "transform", used)
+        return self.within_run(context, lambda run: runtime.transform(run, run.step(self.step), inputs, outputs))
 
 
 class ValidateOperator(DataProductOperator):
@@ -73,9 +79,11 @@ class ValidateOperator(DataProductOperator):
         """Returns the references of the rows to publish and of the quarantined ones, and the counts."""
         from airflow_dataproducts import runtime
 
+        if self.asked_to_roll_back(context):
+            return {}
         inputs = self.references(context, "extract", self.plan.extracts)
         outputs = self.references(context, "transform", self.plan.transforms)
-        return self.within_run(context, lambda run: runtime.validate(run, self.step, inputs, outputs))
+        return self.within_run(context, lambda run: runtime.validate(run, run.step(self.step), inputs, outputs))
 
 
 class DocumentOperator(DataProductOperator):
@@ -90,6 +98,8 @@ class DocumentOperator(DataProductOperator):
         """Returns the pages written, by output."""
         from airflow_dataproducts import runtime
 
+        if self.asked_to_roll_back(context):
+            return {}
         validated = self.references(context, "validate", self.plan.validations)
         return self.beside_run(context, lambda run: runtime.document(run, validated)) or {}
 
@@ -108,8 +118,10 @@ class PublishOperator(DataProductOperator):
         """Returns what readers see now."""
         from airflow_dataproducts import runtime
 
+        if self.asked_to_roll_back(context):
+            return {}
         validated = self.references(context, "validate", self.plan.validations)[self.step.name]
-        published = self.within_run(context, lambda run: runtime.publish(run, self.step, validated))
+        published = self.within_run(context, lambda run: runtime.publish(run, run.step(self.step), validated))
         for outlet in self.outlets:
             context["outlet_events"][outlet].extra = {
                 "rows": published["rows"], "location": published["location"], "version": self.plan.product.version,
@@ -118,14 +130,16 @@ class PublishOperator(DataProductOperator):
 
 
 class RecordOperator(DataProductOperator):
-    """Closes the run: watermarks advance, the catalog notes the success."""
+    """Closes the run: watermarks advance, the catalog notes the success; or all outputs go back to an old version."""
 
     ui_color = "#eeeeee"
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Returns the rows visible, by output."""
+        """Returns the rows visible, by output; of a run that goes back, the revisions."""
         from airflow_dataproducts import runtime
 
+        if self.asked_to_roll_back(context):
+            return self.within_run(context, lambda run: runtime.rollback(run, run.rollback_to))
         inputs = self.references(context, "extract", self.plan.extracts)
         published = self.references(context, "publish", self.plan.publications)
         return self.within_run(context, lambda run: runtime.record(run, inputs, published))

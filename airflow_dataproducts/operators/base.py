@@ -13,16 +13,39 @@ from airflow_dataproducts.exceptions import DataProductsError
 from airflow_dataproducts.plan import task_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from airflow.sdk import Context
 
+    from airflow_dataproducts.engine.moment import Moment
     from airflow_dataproducts.plan import Plan, Stage, Step
-    from airflow_dataproducts.runtime import Run
+    from airflow_dataproducts.runtime import Options, Run
 
 _Result = TypeVar("_Result")
 
 log = logging.getLogger("airflow_dataproducts")
+
+
+def moment_of(context: Context) -> Moment:
+    """When a run runs; one that nobody scheduled stands for the moment at which it was to begin."""
+    from airflow_dataproducts.engine.moment import Moment
+
+    run = context["dag_run"]
+    logical = context.get("logical_date") or run.run_after
+    start, end = context.get("data_interval_start") or logical, context.get("data_interval_end") or logical
+    return Moment(str(context["run_id"]), logical, start, end)
+
+
+def asked_of(params: Mapping[str, Any]) -> Options:
+    """What a run's params ask for; the params of a DAG made before there were any ask for nothing."""
+    from airflow_dataproducts.runtime import Options
+
+    return Options(
+        full=bool(params.get("full")),
+        start=params.get("from") or None,
+        end=params.get("to") or None,
+        rollback_to=params.get("rollback_to") or None,
+    )
 
 
 class DataProductOperator(BaseOperator):
@@ -75,8 +98,17 @@ class DataProductOperator(BaseOperator):
         from airflow_dataproducts.environment import AirflowConnections, site_catalog, site_settings
 
         settings = site_settings()
+        asked = asked_of(context["params"])
+        plan, moment = asked.apply(self.plan, moment_of(context))
         with site_catalog(settings) as catalog:
-            yield runtime.Run(self.plan, str(context["run_id"]), settings, AirflowConnections(), catalog)
+            yield runtime.Run(plan, settings, AirflowConnections(), catalog, moment, asked.rollback_to)
+
+    def asked_to_roll_back(self, context: Context) -> bool:
+        """Whether the run goes back to an old version, for which there is nothing to read, make or check."""
+        to = asked_of(context["params"]).rollback_to
+        if to is not None:
+            log.info("nothing to do: this run goes back to version %s", to)
+        return to is not None
 
     def references(self, context: Context, stage: Stage, steps: Sequence[Step]) -> dict[str, Any]:
         """What the tasks of a stage returned, by step."""

@@ -7,9 +7,11 @@ references), fit for XCom.
 from airflow_dataproducts.runtime.checking import docs_place, document, validate
 from airflow_dataproducts.runtime.closing import failed, publish, record
 from airflow_dataproducts.runtime.reading import extract, transform
-from airflow_dataproducts.runtime.run import Reference, Run
+from airflow_dataproducts.runtime.run import Options, Reference, Run
+from airflow_dataproducts.runtime.versions import rollback, tidy, versions
 
 __all__ = [
+    "Options",
     "Reference",
     "Run",
     "docs_place",
@@ -18,6 +20,9 @@ __all__ = [
     "failed",
     "publish",
     "record",
+    "rollback",
+    "tidy",
     "transform",
     "validate",
+    "versions",
 ]

@@ -9,10 +9,10 @@ from airflow_dataproducts.contract import rules as r
 from airflow_dataproducts.engine import staging
 from airflow_dataproducts.engine.staging import Staged
 from airflow_dataproducts.engine.storage import open_place
-from airflow_dataproducts.engine.targets import open_target
 from airflow_dataproducts.exceptions import ContractViolation, DataProductsError
 from airflow_dataproducts.runtime.report import log_result, violation
 from airflow_dataproducts.runtime.run import folder_of, log
+from airflow_dataproducts.runtime.versions import tidy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import pyarrow.dataset as pads
 
     from airflow_dataproducts.catalog.store import RunKey
-    from airflow_dataproducts.engine.staging import Stream
     from airflow_dataproducts.engine.storage import Place
     from airflow_dataproducts.engine.targets import Target
     from airflow_dataproducts.engine.validation import Before, Validation
@@ -51,12 +50,12 @@ def validate(
     from airflow_dataproducts.engine.validation import Tables
     from airflow_dataproducts.engine.validation import validate as check
 
-    target = open_target(run.plan.product.id, step.name, step.output, run.connections, run.settings)
+    target = run.target(step)
     if target.published(run.run_id) is not None:
         # A run tried again from the start: its own rows are among those that consumers see, and would break every key.
         log.info("output %s: this run has published it already, so it has been valid", step.name)
         return {"staged": outputs[step.name], "quarantine": None, "summary": _summary(run, step)}
-    tables = Tables(_read(outputs), _read(inputs))
+    tables = Tables(*({name: run.read(each) for name, each in references.items()} for references in (outputs, inputs)))
     parted: dict[str, Staged] = {}
 
     def part(found: Validation, split: Split) -> None:
@@ -98,6 +97,7 @@ def document(run: Run, validated: Mapping[str, Reference | None]) -> Reference:
     finally:
         if run.catalog.run_state(run.key) == "success":
             _clear_staging(run)
+            tidy(run)
 
 
 def _clear_staging(run: Run) -> None:
@@ -122,8 +122,7 @@ def _pages(run: Run, validated: Mapping[str, Reference | None]) -> Reference:
         pages[step.name] = place.uri
         reference = validated.get(step.name)
         if reference is not None:
-            data = staging.read(Staged.from_dict(reference["staged"]))
-            metrics = column_metrics(step.output.contract, data, run.settings)
+            metrics = column_metrics(step.output.contract, run.read(reference["staged"]), run.settings)
             run.catalog.measured(run.key, step.name, [asdict(metric) for metric in metrics])
         log.info("output %s: Data Docs at %s", step.name, place.uri)
     return pages
@@ -132,10 +131,6 @@ def _pages(run: Run, validated: Mapping[str, Reference | None]) -> Reference:
 def docs_place(settings: Settings, key: RunKey, output: str) -> Place:
     """The page of an output's validation in a run."""
     return open_place(settings.storage) / "_data_docs" / key.product_id / folder_of(key.run_id) / f"{output}.html"
-
-
-def _read(references: Mapping[str, Reference]) -> dict[str, pads.Dataset]:
-    return {name: staging.read(Staged.from_dict(each)) for name, each in references.items()}
 
 
 def _summary(run: Run, step: ValidateStep) -> Reference:
@@ -156,7 +151,10 @@ def _before(run: Run, step: ValidateStep, target: Target) -> Before:
 
 def _current(step: ValidateStep, target: Target) -> pads.Dataset | None:
     """The rows that consumers see now, with the columns that checks on the whole table look at."""
-    columns = dict.fromkeys(step.output.contract.primary_key)
+    publish = step.output.publish
+    columns = dict.fromkeys((*step.output.contract.primary_key, *publish.partition_by))
+    if publish.order_by is not None:
+        columns[publish.order_by] = None
     for check in step.checks:
         if isinstance(check.rule, r.Violations) and check.scope == "table":
             columns.update(dict.fromkeys(column.name for column in step.output.contract.columns))
@@ -169,11 +167,11 @@ def _set_aside(run: Run, step: ValidateStep, split: Split) -> dict[str, Staged]:
     """The rows to publish and those to quarantine, each staged."""
     reasons = {check.name: check.description for check in step.checks}
 
-    def write(stage: str, stream: Stream) -> Staged:
-        return staging.write(staging.new_folder(run.staging, stage, step.name), stream)
-
-    good = write("validate", split.good())
-    return {"good": good, "bad": write("quarantine", split.bad(reasons, run.run_id))}
+    aside = staging.new_folder(run.staging, "quarantine", step.name)
+    return {
+        "good": run.draft(step, "validate").save(split.good()),
+        "bad": staging.save(aside, split.bad(reasons, run.run_id)),
+    }
 
 
 def _record(run: Run, found: Validation) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_dataproducts.engine import staging
-from airflow_dataproducts.engine.staging import Staged, Stream
+from airflow_dataproducts.engine.staging import Stream
 from airflow_dataproducts.engine.storage import open_place
-from airflow_dataproducts.engine.targets import Request, location, open_target, own_folder
+from airflow_dataproducts.engine.targets import Request, location, own_folder
 from airflow_dataproducts.manifest.outputs import PostgresPublish
 from airflow_dataproducts.runtime.run import log
 
@@ -31,12 +31,12 @@ def publish(run: Run, step: PublishStep, validated: Reference) -> Reference:
         The fields of :class:`airflow_dataproducts.engine.targets.Publication`.
     """
     product = run.plan.product
-    target = open_target(product.id, step.name, step.output, run.connections, run.settings)
+    target = run.target(step)
     publication = target.published(run.run_id)
     if publication is None:
         if validated["quarantine"]:
             _publish_quarantine(run, step, validated["quarantine"])
-        data = staging.read(Staged.from_dict(validated["staged"]))
+        data = run.read(validated["staged"])
         publication = target.publish(Request(product.id, product.version, step.name, step.output, run.run_id, data))
         log.info("output %s: published at %s, %s rows", step.name, publication.location, f"{publication.rows:,}")
     else:
@@ -58,7 +58,7 @@ def record(run: Run, inputs: Mapping[str, Reference], published: Mapping[str, Re
     Returns:
         Rows visible, by output.
     """
-    incremental = {step.name for step in run.plan.extracts if step.incremental}
+    incremental = {step.name for step in run.plan.extracts if step.incremental and step.window is None}
     marks = {name: each["watermark"] for name, each in inputs.items() if name in incremental and each["watermark"]}
     run.catalog.run_finished(run.key, marks)
     return {name: each["rows"] for name, each in published.items()}
@@ -82,7 +82,7 @@ def quarantine_place(run: Run, step: PublishStep) -> Place:
 
 def _publish_quarantine(run: Run, step: PublishStep, reference: Reference) -> None:
     """Put the quarantined rows of a run beside the output; the run's own folder is written over by a retry."""
-    data = staging.read(Staged.from_dict(reference))
+    data = run.read(reference)
     place = quarantine_place(run, step) / run.folder
     written = staging.write(place, Stream(data.schema, data.to_batches()))
     log.warning("output %s: %s rows quarantined at %s", step.name, f"{written.rows:,}", place.uri)

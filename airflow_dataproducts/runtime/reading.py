@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.engine import staging
@@ -27,9 +28,11 @@ def extract(run: Run, step: ExtractStep) -> Reference:
         The fields of :class:`Staged`.
     """
     run.catalog.run_started(run.plan, run.run_id)
-    watermark = run.catalog.watermark(run.plan.product.id, step.name) if step.incremental else None
-    upto = _same_end(run, step, watermark)
-    reading = Reading(run.connections, run.settings, lambda source: _published(run, source), watermark, upto)
+    watermark = _watermark(run, step)
+    reading = Reading(
+        run.connections, run.settings, lambda source: _published(run, source), _looking_back(step, watermark),
+        _same_end(run, step, watermark), (step.window.start, step.window.end) if step.window else None, run.moment,
+    )  # fmt: skip
     cursor = getattr(step.source, "cursor", None)
     with open_source(step.name, step.source, reading) as stream:
         if cursor and cursor not in stream.schema.names:
@@ -42,28 +45,57 @@ def extract(run: Run, step: ExtractStep) -> Reference:
     run.catalog.extracted(
         run.key, step.name, {"rows": staged.rows, "bytes": staged.bytes, "watermark": staged.watermark}
     )
-    since = f" past {step.source.cursor} {watermark}" if watermark else ""  # type: ignore[union-attr]
+    since = "".join(f" {sign} {value}" for sign, value in reading.bounds) if cursor else ""
+    since = f" with {cursor}{since}" if since else ""
     log.info("input %s: %s rows%s, %.1f MiB staged", step.name, f"{staged.rows:,}", since, staged.bytes / 2**20)
     return staged.to_dict()
 
 
-def transform(run: Run, step: TransformStep, inputs: Mapping[str, Reference]) -> Reference:
+def transform(
+    run: Run, step: TransformStep, inputs: Mapping[str, Reference], outputs: Mapping[str, Reference]
+) -> Reference:
     """Make an output from the staged inputs.
 
     Args:
         run: the run.
         step: the output.
         inputs: what ``extract`` returned, by input.
+        outputs: what ``transform`` returned for the outputs that this one uses.
 
     Returns:
         The fields of :class:`Staged`.
     """
     from airflow_dataproducts.engine.transforms import transform as make
 
-    tables = {name: staging.read(Staged.from_dict(each)) for name, each in inputs.items()}
-    staged = make(step, tables, staging.new_folder(run.staging, "transform", step.name), run.settings)
-    log.info("output %s: %s rows made from %s", step.name, f"{staged.rows:,}", counts(inputs))
+    read = {**{name: outputs[name] for name in step.uses}, **inputs}
+    tables = {name: run.read(each) for name, each in read.items()}
+    staged = make(step, tables, run.draft(step, "transform").save, run.settings, run.moment)
+    log.info("output %s: %s rows made from %s", step.name, f"{staged.rows:,}", counts(read))
     return staged.to_dict()
+
+
+def _watermark(run: Run, step: ExtractStep) -> str | None:
+    """How far the input has been read and published; None to read from the start."""
+    if not step.incremental or step.anew or step.window is not None:
+        return None
+    return run.catalog.watermark(run.plan.product.id, step.name)
+
+
+def _looking_back(step: ExtractStep, watermark: str | None) -> str | None:
+    """The watermark less the input's lookback.
+
+    Raises:
+        SourceChangedError: the cursor's values are no moments.
+    """
+    lookback = getattr(step.source, "lookback", None)
+    if lookback is None or watermark is None:
+        return watermark
+    try:
+        return str(datetime.fromisoformat(watermark) - lookback).replace(" ", "T")
+    except ValueError:
+        raise SourceChangedError(
+            f"input {step.name}: lookback needs a cursor of dates or moments; its last value was {watermark}"
+        ) from None
 
 
 def _same_end(run: Run, step: ExtractStep, watermark: str | None) -> str | None:
@@ -72,7 +104,7 @@ def _same_end(run: Run, step: ExtractStep, watermark: str | None) -> str | None:
     A run that reads again may have published some of its outputs already. Rows that came since would reach the others
     only, and the watermark would pass them by; they are left to the next run.
     """
-    if not step.incremental:
+    if not step.incremental or step.window is not None:
         return None
     before, end = run.catalog.extracted_before(run.key, step.name)
     return (end or watermark) if before else None

@@ -24,7 +24,9 @@ from demo.shop import postgres
 from demo.standalone import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from tests.integration.home import Home
 
 
 @pytest.fixture(scope="session")
@@ -105,3 +107,15 @@ def bucket(s3_server: str, request: pytest.FixtureRequest, monkeypatch: pytest.M
     name = f"b{abs(hash(request.node.nodeid))}-{os.getpid()}"
     boto3.client("s3", endpoint_url=s3_server, region_name="us-east-1").create_bucket(Bucket=name)
     return name
+
+
+@pytest.fixture
+def home(tmp_path: Path, write: Callable[..., Path]) -> Iterator[Home]:
+    from tests.conftest import MINIMAL
+    from tests.integration.home import Home  # it needs what is above
+
+    manifest = write(MINIMAL, folder="product")
+    (manifest.parent / "things.csv").write_text("id,label\n1,a\n2,b\n")
+    found = Home(tmp_path / "home", manifest)
+    yield found
+    found.close()

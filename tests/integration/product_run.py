@@ -9,7 +9,9 @@ import sqlalchemy as sa
 
 from airflow_dataproducts import runtime
 from airflow_dataproducts.catalog.store import Catalog
+from airflow_dataproducts.engine.moment import Moment
 from airflow_dataproducts.plan import load_plan
+from airflow_dataproducts.runtime import Options
 from airflow_dataproducts.settings import load_settings
 from tests.integration.conftest import KnownConnections
 
@@ -18,21 +20,25 @@ if TYPE_CHECKING:
     from airflow_dataproducts.runtime import Reference, Run
 
 
-def open_run(manifest: str, run_id: str, home: str, infos: list[ConnectionInfo]) -> Run:
+ORDINARY = Options()
+
+
+def open_run(manifest: str, run_id: str, home: str, infos: list[ConnectionInfo], asked: Options = ORDINARY) -> Run:
     """A run with the catalog and storage under ``home``."""
     settings = load_settings(Path(home), lambda _option: None)
     catalog = Catalog(sa.URL.create("sqlite", database=f"{settings.catalog}/catalog.db"))
-    return runtime.Run(
-        load_plan(Path(manifest), Path(manifest).parent), run_id, settings, KnownConnections(*infos), catalog
-    )
+    plan, moment = asked.apply(load_plan(Path(manifest), Path(manifest).parent), Moment.now(run_id))
+    return runtime.Run(plan, settings, KnownConnections(*infos), catalog, moment)
 
 
 def steps(run: Run) -> Reference:
     """Every step of a run, in order."""
-    inputs = {step.name: runtime.extract(run, step) for step in run.plan.extracts}
-    outputs = {step.name: runtime.transform(run, step, inputs) for step in run.plan.transforms}
-    validated = {step.name: runtime.validate(run, step, inputs, outputs) for step in run.plan.validations}
-    published = {step.name: runtime.publish(run, step, validated[step.name]) for step in run.plan.publications}
+    inputs = {each.name: runtime.extract(run, each) for each in run.plan.extracts}
+    outputs: Reference = {}
+    for step in run.plan.transforms:
+        outputs[step.name] = runtime.transform(run, step, inputs, outputs)
+    validated = {each.name: runtime.validate(run, each, inputs, outputs) for each in run.plan.validations}
+    published = {each.name: runtime.publish(run, each, validated[each.name]) for each in run.plan.publications}
     rows = runtime.record(run, inputs, published)
     runtime.document(run, validated)
     return rows

@@ -27,14 +27,12 @@ from airflow_dataproducts.exceptions import (
 from tests.conftest import MINIMAL
 from tests.integration import product_run
 from tests.integration.conftest import info_of
+from tests.integration.home import Home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import psycopg
-
-    from airflow_dataproducts.engine.connections import ConnectionInfo
-    from airflow_dataproducts.runtime import Reference, Run
 
     Write = Callable[..., Path]
 
@@ -58,43 +56,6 @@ outputs:
   files: {<<: *output, publish: {to: parquet, mode: append}}
   mart: {<<: *output, publish: {to: postgres, mode: append, connection: db, table: mart.orders}}
 """
-
-
-class Home:
-    """A site's folder, and runs in it."""
-
-    def __init__(self, folder: Path, manifest: Path, *infos: ConnectionInfo) -> None:
-        self.folder = folder
-        self.manifest = manifest
-        self.infos = list(infos)
-        self._open: list[Run] = []
-
-    def open(self, run_id: str) -> Run:
-        self._open.append(product_run.open_run(str(self.manifest), run_id, str(self.folder), self.infos))
-        return self._open[-1]
-
-    def close(self) -> None:
-        for run in self._open:
-            run.catalog.close()
-
-    def run(self, run_id: str) -> Reference:
-        return product_run.steps(self.open(run_id))
-
-    @property
-    def data(self) -> Path:
-        return self.folder / "dataproducts" / "data" / "test"
-
-    def rows(self, table: Any) -> list[dict[str, Any]]:
-        return self.open("reader").catalog.rows(table)
-
-
-@pytest.fixture
-def home(tmp_path: Path, write: Write) -> Iterator[Home]:
-    manifest = write(MINIMAL, folder="product")
-    (manifest.parent / "things.csv").write_text("id,label\n1,a\n2,b\n")
-    found = Home(tmp_path / "home", manifest)
-    yield found
-    found.close()
 
 
 def test_a_run_leaves_its_story_in_the_catalog(home: Home) -> None:
@@ -235,7 +196,7 @@ def test_staging_that_is_gone(home: Home) -> None:
     inputs = {"things": runtime.extract(run, run.plan.extracts[0])}
     run.staging.remove()
     with pytest.raises(StagingError, match="is gone; clear this run's extract tasks to make it again"):
-        runtime.transform(run, run.plan.transforms[0], inputs)
+        runtime.transform(run, run.plan.transforms[0], inputs, {})
 
 
 def test_quarantined_rows_are_kept_beside_the_output(home: Home) -> None:
@@ -354,7 +315,7 @@ def test_a_run_that_reads_again_reads_the_same(three: Home, database: psycopg.Co
     sell(database, 1, 10)
     run = three.open("r1")
     inputs = {step.name: runtime.extract(run, step) for step in run.plan.extracts}
-    outputs = {step.name: runtime.transform(run, step, inputs) for step in run.plan.transforms}
+    outputs = {step.name: runtime.transform(run, step, inputs, {}) for step in run.plan.transforms}
     first = run.plan.validations[0]
     runtime.publish(run, run.plan.publications[0], runtime.validate(run, first, inputs, outputs))
     sell(database, 11, 20)

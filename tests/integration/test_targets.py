@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pytest
 
-from airflow_dataproducts.engine import targets
-from airflow_dataproducts.engine.targets import Request, open_published, open_target
+from airflow_dataproducts.engine import layout, staging
+from airflow_dataproducts.engine.storage import open_place
+from airflow_dataproducts.engine.targets import Keep, Request, open_published, open_target
 from airflow_dataproducts.exceptions import PublishError, SourceChangedError
 from airflow_dataproducts.manifest.outputs import Output
 from tests.integration.conftest import KnownConnections, info_of
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from airflow_dataproducts.engine.targets import Publication, Target
     from airflow_dataproducts.settings import Settings
 
+AT_ONCE = Keep(3, dt.timedelta(seconds=-5))
+"""Three versions, however young the others are."""
 COLUMNS = [
     {"name": "id", "type": "bigint", "description": "the id"},
     {"name": "v", "type": "string"},
@@ -54,7 +57,8 @@ class Shelf:
             }
         )
         output = self.output(mode, more.get("columns"))
-        data = pads.dataset(more.get("table", table))
+        given = more.get("table", table)
+        data = given if isinstance(given, pads.Dataset) else pads.dataset(given)
         return open_target("a.b", "out", output, self.connections, self.settings).publish(
             Request("a.b", "1.0.0", "out", output, run, data)
         )
@@ -98,6 +102,112 @@ def test_merge(shelf: Shelf) -> None:
     shelf.publish("r1", {1: "a", 2: "b"}, "merge")
     assert shelf.publish("r2", {2: "B", 3: "c"}, "merge").rows == 3
     assert shelf.seen() == {1: "a", 2: "B", 3: "c"}
+
+
+def test_replace_partition(shelf: Shelf) -> None:
+    shelf.publish_to["partition_by"] = ["p"]
+    shelf.publish("r1", {1: "a", 2: "b", 3: "c"}, "replace-partition")
+    assert shelf.publish("r2", {5: "e"}, "replace-partition").rows == 2
+    assert shelf.seen() == {2: "b", 5: "e"}
+    assert shelf.publish("r3", {}, "replace-partition").rows == 2
+    shelf.publish("r4", {}, "replace-partition", table=things([(7, "g", None)]))
+    shelf.publish("r5", {}, "replace-partition", table=things([(8, "h", None)]))
+    assert shelf.seen() == {2: "b", 5: "e", 8: "h"}
+
+
+def things(rows: list[tuple[int, str, int | None]]) -> pa.Table:
+    ids, values, parts = zip(*rows, strict=True)
+    return pa.table({"id": pa.array(ids, pa.int64()), "v": list(values), "p": pa.array(parts, pa.int32())})
+
+
+MOVING = [*COLUMNS, {"name": "seen", "type": "timestamp"}, {"name": "gone", "type": "boolean"}]
+
+
+def moves(rows: list[tuple[int, str, int | None, bool | None]]) -> pa.Table:
+    ids, values, seen, gone = zip(*rows, strict=True)
+    moments = [None if day is None else dt.datetime(2026, 1, day) for day in seen]  # noqa: DTZ001
+    return pa.table({
+        "id": pa.array(ids, pa.int64()), "v": list(values), "p": pa.array([1] * len(ids), pa.int32()),
+        "seen": pa.array(moments, pa.timestamp("us")), "gone": pa.array(gone, pa.bool_()),
+    })  # fmt: skip
+
+
+def test_merging_knows_late_rows_and_deleted_ones(shelf: Shelf) -> None:
+    shelf.publish_to.update(order_by="seen", deleted="gone")
+
+    def merge(run: str, rows: list[tuple[int, str, int | None, bool | None]]) -> int:
+        return shelf.publish(run, {}, "merge", columns=MOVING, table=moves(rows)).rows
+
+    assert merge("r1", [(1, "a", 5, False), (2, "b", 5, None), (3, "c", 5, False), (9, "never", 5, True)]) == 3
+    # Late, newer, deleted, deleted but late, without a moment.
+    assert merge("r2", [(1, "late", 4, False), (2, "newer", 6, False), (3, "", 6, True), (4, "d", None, False)]) == 3
+    assert shelf.seen() == {1: "a", 2: "newer", 4: "d"}
+    assert merge("r3", [(2, "", 5, True), (4, "D", 1, None)]) == 3
+    assert shelf.seen() == {1: "a", 2: "newer", 4: "D"}
+
+
+def test_back_to_an_old_version(shelf: Shelf) -> None:
+    shelf.publish("r1", {1: "a"}, "append")
+    shelf.publish("r2", {2: "b"}, "append")
+    shelf.publish("r3", {3: "c"}, "append")
+    target = shelf.target("append")
+    newest = target.versions()
+    assert [each.run_id for each in newest] == ["r3", "r2", "r1"]
+    assert [each.current for each in newest] == [True, False, False]
+    assert target.rollback(newest[1].revision).rows == 2
+    assert shelf.seen() == {1: "a", 2: "b"}
+    assert target.published("r3") is None
+    assert target.published("r2") is not None
+    # A run that was undone can be published again; one that was not cannot.
+    shelf.publish("r2", {2: "b"}, "append")
+    shelf.publish("r3", {3: "C"}, "append")
+    assert shelf.seen() == {1: "a", 2: "b", 3: "C"}
+    assert target.published("r3") is not None
+
+
+def test_back_and_forth(shelf: Shelf) -> None:
+    shelf.publish("r1", {1: "a"})
+    shelf.publish("r2", {2: "b"})
+    target = shelf.target()
+    second, first = (version.revision for version in target.versions())
+    target.rollback(first)
+    target.rollback(second)
+    assert shelf.seen() == {2: "b"}
+    assert target.published("r2") is not None
+    assert target.rollback(second).rows == 1  # where it is already
+    with pytest.raises(PublishError, match=r"has no version nowhere \(it has "):
+        target.rollback("nowhere")
+
+
+def test_what_can_be_gone_back_to_stays(shelf: Shelf) -> None:
+    for run in range(4):
+        shelf.publish(f"r{run}", {run: "x"})
+    target = shelf.target()
+    target.rollback(target.versions()[-1].revision)
+    target.tidy(Keep(2, dt.timedelta(seconds=-5)))
+    assert shelf.seen() == {0: "x"}
+    for version in target.versions():
+        if version.run_id == "r3":
+            target.rollback(version.revision)
+    assert shelf.seen() in ({3: "x"}, {0: "x"})
+
+
+def test_files_of_a_draft_are_published_as_they_are(shelf: Shelf) -> None:
+    """The files are written once: neither moved nor copied, however many rows they have."""
+    shelf.publish_to["partition_by"] = ["v"]
+    target = shelf.target("replace-partition")
+    draft = target.draft("r1")
+    if draft is None:
+        pytest.skip("this target does not publish files")
+    odd = things([(1, "a/b c=ü%", 1), (2, "it's", 2)])
+    staged = staging.write(draft, staging.Stream(odd.schema, iter(odd.to_batches())), ["v"])
+    before = set(layout.data_files(draft))
+    shelf.publish("r1", {}, "replace-partition", table=layout.open_files(draft, staged.folders))
+    assert shelf.seen() == {1: "a/b c=ü%", 2: "it's"}
+    assert set(layout.data_files(draft)) == before
+    location = open_place(shelf.publish_to["location"])
+    everywhere = layout.data_files(location.beside(".versions")) + layout.data_files(location / "data")
+    assert set(everywhere) == before
 
 
 @pytest.mark.parametrize("mode", ["replace", "append", "merge"])
@@ -211,11 +321,11 @@ class TestParquetOnDisk:
         shelf.publish("r2", {2: "b"})
         assert old.to_table()["id"].to_pylist() == [1]
 
-    def test_old_versions_are_few(self, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(targets, "KEEP_FOR", dt.timedelta(seconds=-5))
+    def test_old_versions_are_few(self, tmp_path: Path, settings: Settings) -> None:
         shelf = Shelf({"to": "parquet", "location": str(tmp_path / "things")}, settings)
         for run in range(6):
             shelf.publish(f"r{run}", {run: "x"})
+        assert shelf.target().tidy(AT_ONCE) == 3
         assert len([each for each in (tmp_path / "things.versions").iterdir() if each.is_dir()]) == 3
         assert shelf.seen() == {5: "x"}
 
@@ -225,6 +335,7 @@ class TestParquetOnDisk:
         old = open_published("parquet", str(tmp_path / "things"), None, shelf.connections)
         for run in range(1, 6):
             shelf.publish(f"r{run}", {run: "x"})
+        assert shelf.target().tidy(Keep(1, dt.timedelta(hours=1))) == 0
         assert old.to_table()["id"].to_pylist() == [0]
 
     def test_a_folder_of_somebody_else_is_left_alone(self, tmp_path: Path, settings: Settings) -> None:
@@ -334,12 +445,10 @@ class TestPostgres:
             each.publish("r1", {number: "x"})
         assert [each.seen() for each in shelves] == [{0: "x"}, {1: "x"}]
 
-    def test_old_tables_are_few(
-        self, shelf: Shelf, database: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(targets, "KEEP_FOR", dt.timedelta(seconds=-5))
+    def test_old_tables_are_few(self, shelf: Shelf, database: psycopg.Connection) -> None:
         for run in range(6):
             shelf.publish(f"r{run}", {run: "x"})
+        assert shelf.target().tidy(AT_ONCE) == 3
         tables = database.execute(
             "SELECT count(*) FROM pg_tables WHERE schemaname = 'mart' AND tablename LIKE 'things\\_\\_%'"
         )

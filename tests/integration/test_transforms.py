@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -11,6 +13,7 @@ import pytest
 
 from airflow_dataproducts.engine import staging
 from airflow_dataproducts.engine.masking import shape
+from airflow_dataproducts.engine.moment import Moment
 from airflow_dataproducts.engine.storage import open_place
 from airflow_dataproducts.engine.transforms import transform
 from airflow_dataproducts.exceptions import TransformError
@@ -46,7 +49,10 @@ class Bench:
         step = TransformStep("out", Output.model_validate({"contract": contract}), sql, function, str(self.folder))
         place = open_place(str(self.folder / "staged")) / "out"
         inputs = {name: pads.dataset(table) for name, table in (tables or {"things": THINGS}).items()}
-        return staging.read(transform(step, inputs, place, self.settings)).to_table()
+        return staging.read(transform(step, inputs, partial(staging.save, place), self.settings, NOON)).to_table()
+
+
+NOON = Moment("r1", *[dt.datetime(2026, 1, 31, 12, tzinfo=dt.UTC)] * 3)
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def test_a_product_is_frozen() -> None:
         ("path: things.csv", "path: a.csv, table: b", 10, "inputs.things", "found table and path together; an input has one of"),
         ("path: things.csv", "path: a.csv, formt: csv", 10, "inputs.things.formt", "unknown field; did you mean format?"),
         ("to: parquet", "to: parket", 13, "outputs.things.publish", "to: found 'parket'; allowed: delta, parquet, postgres"),
-        ("to: parquet", "to: parquet, mode: upsert", 13, "outputs.things.publish.mode", "found 'upsert' (allowed: replace, append, merge)"),
+        ("to: parquet", "to: parquet, mode: upsert", 13, "outputs.things.publish.mode", "found 'upsert' (allowed: replace, append, merge, replace-partition)"),
         ("type: integer", "type: intger", 17, "outputs.things.contract.columns[0].type", "found the unknown type 'intger'; did you mean integer?"),
         ("type: string", "type: decimal", 18, "outputs.things.contract.columns[1].type", "write the digits in all and after the point"),
         ("type: string", "type: string, min: 3", 18, "outputs.things.contract.columns[1].min", "is a bound, but label is a string"),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from airflow_dataproducts.engine.connections import Connections
+    from airflow_dataproducts.engine.moment import Moment
     from airflow_dataproducts.engine.staging import Stream
     from airflow_dataproducts.manifest.inputs import Input
     from airflow_dataproducts.settings import Settings
@@ -48,6 +49,8 @@ class Reading:
         published: finds the current version of another product's output.
         watermark: greatest cursor value already published, as text; None to read from the start.
         upto: greatest cursor value to read, as text; None to read to the end.
+        window: read from here, which is part of it, to there, which is not, as text; None for no such limits.
+        moment: when the run runs.
     """
 
     connections: Connections
@@ -55,6 +58,16 @@ class Reading:
     published: Callable[[ProductInput], Published]
     watermark: str | None = None
     upto: str | None = None
+    window: tuple[str, str] | None = None
+    moment: Moment | None = None
+
+    @property
+    def bounds(self) -> list[tuple[str, str]]:
+        """What the cursor's values must be: comparisons and values as text."""
+        if self.window is not None:
+            return [(">=", self.window[0]), ("<", self.window[1])]
+        limits = ((">", self.watermark), ("<=", self.upto))
+        return [(sign, value) for sign, value in limits if value is not None]
 
 
 def open_source(name: str, source: Input, reading: Reading) -> AbstractContextManager[Stream]:

@@ -27,9 +27,9 @@ def open_query(name: str, source: TableInput | QueryInput, reading: Reading) -> 
     """Open a table or query. See :func:`airflow_dataproducts.engine.sources.open_source`."""
     place = f"input {name}: connection {source.connection}"
     with closing(reading.connections.dbapi(source.connection)) as connection, closing(connection.cursor()) as cursor:
-        condition = sql.where(source.cursor, reading.watermark, reading.upto)
+        condition = sql.where(source.cursor, reading.bounds)
         try:
-            cursor.execute(f"SELECT * FROM {sql.relation(source)}{condition}")
+            cursor.execute(f"SELECT * FROM {sql.relation(source, reading.moment)}{condition}")
             first = cursor.fetchmany(ROWS)
         except Exception as error:  # noqa: BLE001 - every driver has errors of its own
             if type(error).__name__ in _USERS_MISTAKE:

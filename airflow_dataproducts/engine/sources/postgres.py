@@ -42,7 +42,7 @@ def open_query(name: str, source: TableInput | QueryInput, reading: Reading) -> 
                 # One snapshot for the columns' types and the rows.
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 stream = read_all(
-                    cursor, sql.relation(source), sql.where(source.cursor, reading.watermark, reading.upto)
+                    cursor, sql.relation(source, reading.moment), sql.where(source.cursor, reading.bounds)
                 )
             yield Stream(stream.schema, guarded(stream, partial(_errors, name, source.connection)))
     finally:

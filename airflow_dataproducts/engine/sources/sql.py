@@ -9,31 +9,35 @@ from airflow_dataproducts.contract.ddl import quote, text
 from airflow_dataproducts.manifest.inputs import TableInput
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_dataproducts.engine.moment import Moment
     from airflow_dataproducts.manifest.inputs import QueryInput
 
 _NUMBER = re.compile(r"^-?\d+(\.\d+)?$")
 
 
-def relation(source: TableInput | QueryInput) -> str:
-    """What stands after FROM: the table's quoted name, or the query in brackets.
+def relation(source: TableInput | QueryInput, moment: Moment | None = None) -> str:
+    """What stands after FROM: the table's quoted name, or the query in brackets with its parameters filled in.
 
     A line break ends the query, so that a comment on its last line cannot swallow the bracket.
     """
     if isinstance(source, TableInput):
         return ".".join(quote(part) for part in source.table.split("."))
-    return f"({source.query.strip().rstrip(';')}\n) AS q"
+    query = source.query.strip().rstrip(";")
+    return f"({moment.fill(query) if moment else query}\n) AS q"
 
 
-def where(cursor: str | None, watermark: str | None, upto: str | None) -> str:
-    """The condition that leaves out what was read before and what comes too late; empty for everything."""
-    if cursor is None:
+def where(cursor: str | None, bounds: Sequence[tuple[str, str]]) -> str:
+    """The condition that leaves out what is not to be read; empty for everything.
+
+    Args:
+        cursor: the column.
+        bounds: comparisons and values as text.
+    """
+    if cursor is None or not bounds:
         return ""
-    bounds = [
-        f"{quote(cursor)} {sign} {_literal(value)}"
-        for sign, value in ((">", watermark), ("<=", upto))
-        if value is not None
-    ]
-    return f" WHERE {' AND '.join(bounds)}" if bounds else ""
+    return " WHERE " + " AND ".join(f"{quote(cursor)} {sign} {_literal(value)}" for sign, value in bounds)
 
 
 def _literal(value: str) -> str:

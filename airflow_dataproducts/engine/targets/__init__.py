@@ -7,22 +7,19 @@ again, because its task was killed and retried, finds its own version and does n
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_dataproducts.manifest.outputs import PostgresPublish
 
 if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
     import pyarrow.dataset as pads
 
     from airflow_dataproducts.engine.connections import Connections
+    from airflow_dataproducts.engine.storage import Place
     from airflow_dataproducts.manifest.outputs import Output
     from airflow_dataproducts.settings import Settings
-
-
-KEEP_VERSIONS = 3
-KEEP_FOR = timedelta(hours=1)
-"""An old version is deleted when there are this many newer ones and it is this old: readers may still be at work on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,7 @@ class Request:
         name: the output's name.
         output: its manifest.
         run_id: the run; a run publishes an output once, however often it is tried.
-        data: the validated rows.
+        data: the validated rows. Where they are files of a draft of the target, these are adopted as they are.
     """
 
     product: str
@@ -67,8 +64,48 @@ class Publication:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class PastVersion:
+    """A version that can be read again.
+
+    Attributes:
+        revision: the target's own name of it.
+        published_at: when it became visible, UTC.
+        run_id: the run that made it; None where the target does not know.
+        rows: rows in it; None where the target does not know.
+        current: whether readers see it now.
+        undone: whether it was taken back.
+    """
+
+    revision: str
+    published_at: datetime
+    run_id: str | None
+    rows: int | None
+    current: bool
+    undone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Which old versions stay: the newest ``versions``, and all that were current within the last ``duration``."""
+
+    versions: int
+    duration: timedelta
+
+
 class Target(Protocol):
     """A place that outputs are published to."""
+
+    def draft(self, run: str) -> Place | None:
+        """A new folder for the files of a run's version, which no reader sees; publishing then need not move them.
+
+        Args:
+            run: the run's name as a folder's.
+
+        Returns:
+            None where files are not what is published.
+        """
+        ...
 
     def published(self, run_id: str) -> Publication | None:
         """What this run has published here; None if it has not."""
@@ -84,6 +121,22 @@ class Target(Protocol):
         Raises:
             PublishError: the target cannot be written; readers still see the version before.
         """
+        ...
+
+    def versions(self) -> list[PastVersion]:
+        """The versions that can be gone back to, newest first."""
+        ...
+
+    def rollback(self, revision: str) -> Publication:
+        """Make an old version the one that readers see, at once. Runs that are undone by it can be published again.
+
+        Raises:
+            PublishError: there is no such version.
+        """
+        ...
+
+    def tidy(self, keep: Keep) -> int:
+        """Delete old versions, and what killed attempts left; returns how many files, folders or tables went."""
         ...
 
 

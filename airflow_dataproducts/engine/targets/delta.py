@@ -1,21 +1,37 @@
-"""Delta tables, by delta-rs. A commit is atomic, and carries the run's id as an application transaction."""
+"""Delta tables, by delta-rs. A commit is atomic, and carries the run's id as an application transaction.
+
+The files of a version are written into the table's folder once, where no reader looks, and become visible when a commit
+names them: its cost is that of a few files' footers, however many rows there are.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataproducts.engine.targets import Publication
+from airflow_dataproducts.contract import modes
+from airflow_dataproducts.contract.ddl import quote
+from airflow_dataproducts.engine import layout, staging
+from airflow_dataproducts.engine.staging import Stream
+from airflow_dataproducts.engine.targets import PastVersion, Publication
+from airflow_dataproducts.engine.targets.delta_actions import additions, own_files, removals
 from airflow_dataproducts.exceptions import PublishError, SourceChangedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
     import pyarrow.dataset as pads
     from deltalake import DeltaTable
 
     from airflow_dataproducts.engine.storage import Place
-    from airflow_dataproducts.engine.targets import Request
-    from airflow_dataproducts.manifest.contract import Contract
+    from airflow_dataproducts.engine.targets import Keep, Request
+    from airflow_dataproducts.manifest.outputs import Output
 
-_NEW, _OLD = "new", "old"
+DATA = "data"
+"""The folder below the table's that holds its files, one folder for each attempt of a run."""
+_PREFIX = "dataproducts:"
+_RECENT = 50
+"""Commits among which a run's own is looked for."""
 
 
 class DeltaTarget:
@@ -24,12 +40,17 @@ class DeltaTarget:
     def __init__(self, place: Place) -> None:
         self._place = place
 
+    def draft(self, run: str) -> Place:
+        """See :class:`airflow_dataproducts.engine.targets.Target`."""
+        return staging.new_folder(self._place / DATA, run)
+
     def published(self, run_id: str) -> Publication | None:
         """See :class:`airflow_dataproducts.engine.targets.Target`."""
         table = _open(self._place)
-        if table is None or table.transaction_version(_transaction(run_id)) is None:
+        if table is None or not _is_visible(table, run_id):
             return None
-        return self._publication(table)
+        own = (str(each["version"]) for each in table.history(_RECENT) if each.get("run_id") == run_id)
+        return self._publication(table, next(own, None))
 
     def publish(self, request: Request) -> Publication:
         """See :class:`airflow_dataproducts.engine.targets.Target`."""
@@ -41,45 +62,127 @@ class DeltaTarget:
         try:
             self._commit(request)
         except (DeltaError, OSError) as error:
-            line = str(error).strip().splitlines()[0]
             raise PublishError(
-                f"output {request.name}: the Delta table {self._place.uri} was not changed: {line}"
+                f"output {request.name}: the Delta table {self._place.uri} was not changed: {_line(error)}"
             ) from None
-        table = _open(self._place)
-        assert table is not None  # noqa: S101 - it has just been written
-        return self._publication(table)
+        return self._publication(self._table())
 
     def current(self, _columns: tuple[str, ...]) -> pads.Dataset | None:
         """See :class:`airflow_dataproducts.engine.targets.Target`."""
+        return open_dataset(self._place) if _open(self._place) is not None else None
+
+    def versions(self) -> list[PastVersion]:
+        """See :class:`airflow_dataproducts.engine.targets.Target`."""
+        from datetime import UTC, datetime
+
         table = _open(self._place)
-        return table.to_pyarrow_dataset() if table is not None else None
+        if table is None:
+            return []
+        commits = table.history()
+        line = _line_of_versions(commits)
+        return [
+            PastVersion(
+                str(each["version"]), datetime.fromtimestamp(each["timestamp"] / 1000, UTC), each["run_id"], None,
+                each["version"] == line[-1], each["version"] not in line,
+            )
+            for each in commits
+            if "run_id" in each
+        ]  # fmt: skip
+
+    def rollback(self, revision: str) -> Publication:
+        """See :class:`airflow_dataproducts.engine.targets.Target`."""
+        from deltalake.exceptions import DeltaError
+
+        table = self._table()
+        known = {version.revision: version for version in self.versions()}
+        if revision not in known:
+            raise PublishError(f"{self._place.uri} has no version {revision} (it has {', '.join(known)})")
+        if known[revision].current:
+            return self._publication(table, revision)
+        runs = {version.run_id for version in known.values() if version.run_id is not None}
+        try:
+            then = self._table(int(revision))
+            changed = [run for run in sorted(runs) if _is_visible(then, run) != _is_visible(table, run)]
+            # A commit that removes files and adds others back, and says of each run whether its rows are visible now.
+            table.restore(int(revision), commit_properties=_properties(table, changed, {"rollback_to": revision}))
+        except (DeltaError, OSError) as error:
+            raise PublishError(f"{self._place.uri} was not rolled back: {_line(error)}") from None
+        return self._publication(self._table(), revision)
+
+    def tidy(self, keep: Keep) -> int:
+        """See :class:`airflow_dataproducts.engine.targets.Target`."""
+        from deltalake.exceptions import DeltaError
+
+        table = _open(self._place)
+        if table is None:
+            return 0
+        newest = [int(version.revision) for version in self.versions()[: keep.versions]]
+        hours = max(int(keep.duration.total_seconds() // 3600), 0)
+        try:
+            # The full listing finds what killed attempts left, too; neither is touched before its time.
+            gone = table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True, keep_versions=newest)
+        except (DeltaError, OSError) as error:
+            raise PublishError(f"{self._place.uri} was not tidied: {_line(error)}") from None
+        return len(gone)
 
     def _commit(self, request: Request) -> None:
         """One commit with all of the run's rows."""
-        from deltalake import write_deltalake
+        from deltalake import Schema
+        from deltalake.transaction import create_table_with_add_actions
 
-        publish = request.output.publish
+        output = request.output
         table = _open(self._place)
-        reader = request.data.scanner().to_reader()
-        properties = _properties(request)
-        if publish.mode == "merge" and table is not None:
-            _merge(table, reader, request.output.contract, properties)
+        details = {"product": request.product, "version": request.version, "run_id": request.run_id}
+        properties = _properties(table, [request.run_id], details)
+        if output.publish.mode == "merge" and table is not None:
+            _merge(table, request.data, output, properties)
             return
-        append = publish.mode == "append" and table is not None
-        self._place.make()
-        write_deltalake(
-            self._place.uri,
-            reader,
-            mode="append" if append else "overwrite",
-            schema_mode="merge" if append else "overwrite",
-            partition_by=list(getattr(publish, "partition_by", ())) or None,
-            storage_options=dict(self._place.options),
-            commit_properties=properties,
-            description=request.output.description or None,
-        )
+        columns = [column.name for column in output.contract.columns]
+        partitions = list(output.publish.partition_by)
+        data, files = self._files(request, table)
+        schema = data.schema
+        adds = additions(self._place, files, partitions, schema)
+        as_delta = Schema.from_arrow(_ordered(schema, columns))
+        if table is None:
+            create_table_with_add_actions(
+                self._place.uri, as_delta, adds, partition_by=partitions, description=output.description or None,
+                storage_options=dict(self._place.options), commit_properties=properties,
+            )  # fmt: skip
+        elif output.publish.mode == "replace":
+            table.create_write_transaction(adds, "overwrite", as_delta, partitions, commit_properties=properties)
+        else:
+            _widen(table, schema)
+            gone = removals(table, adds, partitions) if output.publish.mode == "replace-partition" else []
+            table.create_write_transaction(
+                [*gone, *adds], "append", table.schema(), partitions, commit_properties=properties
+            )
 
-    def _publication(self, table: DeltaTable) -> Publication:
-        return Publication("delta", self._place.uri, str(table.version()), table.to_pyarrow_dataset().count_rows())
+    def _files(self, request: Request, table: DeltaTable | None) -> tuple[pads.Dataset, list[str]]:
+        """The rows and their files: the draft's own, or copies of rows that lie elsewhere or have other types than the table."""
+        data = request.data
+        wanted = _types_of(data.schema, table if request.output.publish.mode != "replace" else None)
+        deleted = request.output.publish.deleted
+        files = own_files(self._place, data)
+        if files is not None and wanted == data.schema and deleted is None:
+            return data, files
+        self._place.make()
+        folder = staging.new_folder(self._place / DATA, "copied")
+        staged = staging.write(
+            folder, Stream(wanted, _cast(data, wanted, deleted)), request.output.publish.partition_by
+        )
+        copied = layout.open_files(folder, staged.folders)
+        return copied, own_files(self._place, copied) or []
+
+    def _publication(self, table: DeltaTable, revision: str | None = None) -> Publication:
+        return Publication("delta", self._place.uri, revision or str(table.version()), _count(table))
+
+    def _table(self, version: int | None = None) -> DeltaTable:
+        table = _open(self._place)
+        if table is None:
+            raise PublishError(f"there is no Delta table at {self._place.uri}")
+        if version is not None:
+            table.load_as_version(version)
+        return table
 
 
 def open_dataset(place: Place, version: int | None = None) -> pads.Dataset:
@@ -118,28 +221,113 @@ def _open(place: Place) -> DeltaTable | None:
     return DeltaTable(place.uri, storage_options=options) if DeltaTable.is_deltatable(place.uri, options) else None
 
 
-def _transaction(run_id: str) -> str:
-    return f"dataproducts:{run_id}"
+def _line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0]
 
 
-def _properties(request: Request) -> Any:
+def _line_of_versions(commits: list[dict[str, Any]]) -> list[int]:
+    """The versions that led to the current one, which is the last; without those that were taken back.
+
+    Args:
+        commits: the table's, newest first.
+    """
+    line: list[int] = []
+    for commit in reversed(commits):
+        if "run_id" in commit:
+            line.append(commit["version"])
+        elif "rollback_to" in commit:
+            to = int(commit["rollback_to"])
+            line = [*line[: line.index(to)], to] if to in line else [*line, to]
+    return line
+
+
+def _is_visible(table: DeltaTable, run_id: str) -> bool:
+    """Whether a run's rows are in the table: its transaction's number is odd then, and even once they were rolled back."""
+    return (table.transaction_version(f"{_PREFIX}{run_id}") or 0) % 2 == 1
+
+
+def _properties(table: DeltaTable | None, runs: list[str], details: dict[str, str]) -> Any:
+    """What a commit says beside its files: whatever is known of it, and that some runs' rows come or go."""
     from deltalake import CommitProperties, Transaction
 
+    names = [f"{_PREFIX}{run}" for run in runs]
+    numbers = {name: (table.transaction_version(name) or 0) if table is not None else 0 for name in names}
     return CommitProperties(
-        custom_metadata={"product": request.product, "version": request.version, "run_id": request.run_id},
-        app_transactions=[Transaction(_transaction(request.run_id), 1)],
+        custom_metadata=details,
+        app_transactions=[Transaction(name, number + 1) for name, number in numbers.items()],
     )
 
 
-def _merge(table: DeltaTable, reader: Any, contract: Contract, properties: Any) -> None:
-    """Update the rows whose key is there, insert the others."""
-    match = " AND ".join(f'{_OLD}."{key}" = {_NEW}."{key}"' for key in contract.primary_key)
+def _count(table: DeltaTable) -> int:
+    """The table's rows, as its log knows them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    counts = pa.table(table.get_add_actions(flatten=True))["num_records"]
+    return int(pc.sum(counts).as_py() or 0) if not counts.null_count else table.to_pyarrow_dataset().count_rows()
+
+
+def _ordered(schema: pa.Schema, columns: list[str]) -> pa.Schema:
+    """The schema in the contract's order; columns that are folders come last in a dataset."""
+    import pyarrow as pa
+
+    return pa.schema([schema.field(name) for name in columns if name in schema.names])
+
+
+def _types_of(schema: pa.Schema, table: DeltaTable | None) -> pa.Schema:
+    """The schema with which rows can stand in a table: its columns keep the types they have there."""
+    import pyarrow as pa
+
+    if table is None:
+        return schema
+    there = pa.schema(table.schema().to_arrow())
+    fields = []
+    for field in schema:
+        kind = there.field(field.name).type if field.name in there.names else field.type
+        same = _plain(kind) == _plain(field.type)
+        fields.append(field if same else pa.field(field.name, pa.schema([pa.field("v", kind)]).field(0).type))
+    return pa.schema(fields)
+
+
+def _plain(kind: pa.DataType) -> str:
+    """A type's name without what makes no difference in files: the width of offsets, and views."""
+    return str(kind).replace("large_", "").replace("_view", "")
+
+
+def _cast(data: pads.Dataset, schema: pa.Schema, deleted: str | None) -> Iterator[pa.RecordBatch]:
+    """The rows with the schema's types, but for those that say they are deleted."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kept = None if deleted is None else ~pc.coalesce(pc.field(deleted), False)
+    for batch in data.to_batches(filter=kept):
+        if batch.num_rows:
+            yield from pa.Table.from_batches([batch]).select(schema.names).cast(schema).to_batches()
+
+
+def _widen(table: DeltaTable, schema: pa.Schema) -> None:
+    """Add the columns that a table does not have yet; its rows have no values in them, so readers may see this first."""
+    from deltalake import Schema
+
+    known = {field.name for field in table.schema().fields}
+    new = [field for field in Schema.from_arrow(schema).fields if field.name not in known]
+    if new:
+        table.alter.add_columns(new)
+
+
+def _merge(table: DeltaTable, data: pads.Dataset, output: Output, properties: Any) -> None:
+    """Update the rows whose key is there, insert the others; late rows and those that say deleted as modes.py has it."""
     merger = table.merge(
-        source=reader,
-        predicate=match,
-        source_alias=_NEW,
-        target_alias=_OLD,
+        source=data.scanner().to_reader(),
+        predicate=modes.same_key(output),
+        source_alias=modes.NEW,
+        target_alias=modes.OLD,
         merge_schema=True,
         commit_properties=properties,
     )
-    merger.when_matched_update_all().when_not_matched_insert_all().execute()
+    current = modes.not_late(output)
+    gone = None if output.publish.deleted is None else f"{modes.NEW}.{quote(output.publish.deleted)} IS TRUE"
+    if gone is not None:
+        merger = merger.when_matched_delete(" AND ".join(each for each in (gone, current) if each))
+    merger = merger.when_matched_update_all(current)
+    merger.when_not_matched_insert_all(None if gone is None else f"({gone}) IS NOT TRUE").execute()

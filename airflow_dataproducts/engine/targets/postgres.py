@@ -15,10 +15,10 @@ import tenacity
 
 from airflow_dataproducts.contract import ddl
 from airflow_dataproducts.contract.ddl import names, quote, text
+from airflow_dataproducts.contract.modes import NEW, OLD, comes, stays
 from airflow_dataproducts.contract.types import postgres_type
-from airflow_dataproducts.engine import targets
 from airflow_dataproducts.engine.sources.postgres import reason
-from airflow_dataproducts.engine.targets import Publication
+from airflow_dataproducts.engine.targets import PastVersion, Publication
 from airflow_dataproducts.exceptions import PublishError, SourceError
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     import pyarrow.dataset as pads
 
     from airflow_dataproducts.engine.connections import ConnectionInfo
-    from airflow_dataproducts.engine.targets import Request
+    from airflow_dataproducts.engine.storage import Place
+    from airflow_dataproducts.engine.targets import Keep, Request
     from airflow_dataproducts.manifest.contract import Contract
 
 LEDGER = "dataproducts_publications"
@@ -52,6 +53,10 @@ class PostgresTarget:
         self._view = f"{quote(self._schema)}.{quote(view)}"
         self._ledger = f"{quote(self._schema)}.{quote(LEDGER)}"
 
+    def draft(self, _run: str) -> Place | None:
+        """See :class:`airflow_dataproducts.engine.targets.Target`. Files are not what is published here."""
+        return None
+
     def published(self, run_id: str) -> Publication | None:
         """See :class:`airflow_dataproducts.engine.targets.Target`."""
         with self._session() as cursor:
@@ -72,16 +77,75 @@ class PostgresTarget:
                 if done is not None:
                     return done
                 rows, table = self._build(cursor, request)
-            self._switch_with_patience(request, table, rows)
-            with suppress(_LockedError), self._session() as cursor:  # what is still read goes with the next run
-                self._forget(cursor)
+            contract = request.output.contract
+            columns = [column.name for column in contract.columns]
+            done_by = [*ddl.comments(contract, self._view, "VIEW"), self._note_published(request.run_id)]
+            self._switch_with_patience(table, columns, done_by)
         return Publication("postgres", self._name, table, rows)
+
+    def versions(self) -> list[PastVersion]:
+        """See :class:`airflow_dataproducts.engine.targets.Target`."""
+        with self._session() as cursor:
+            if not _exists(cursor, self._ledger):
+                return []
+            current = self._relation(cursor)
+            cursor.execute(
+                f"SELECT relation, published_at, run_id, rows, undone_at IS NOT NULL FROM {self._ledger} WHERE target = {text(self._view_name)} "
+                f"AND published_at IS NOT NULL AND to_regclass(format('%I.%I', {text(self._schema)}, relation)) IS NOT NULL "
+                "ORDER BY published_at DESC"
+            )
+            return [
+                PastVersion(relation, published_at, run_id, rows, relation == current, undone and relation != current)
+                for relation, published_at, run_id, rows, undone in cursor.fetchall()
+            ]
+
+    def rollback(self, revision: str) -> Publication:
+        """See :class:`airflow_dataproducts.engine.targets.Target`."""
+        known = {version.revision: version for version in self.versions()}
+        if revision not in known:
+            raise PublishError(f"{self._name} has no version {revision} (it has {', '.join(known)})")
+        publication = Publication("postgres", self._name, revision, known[revision].rows or 0)
+        if known[revision].current:
+            return publication
+        this = f"target = {text(self._view_name)}"
+        then = f"(SELECT published_at FROM {self._ledger} WHERE {this} AND relation = {text(revision)})"
+        undone = [
+            # What was in the version is visible again; what came after it is not.
+            f"UPDATE {self._ledger} SET undone_at = NULL WHERE {this} AND published_at <= {then} AND undone_at > {then}",
+            f"UPDATE {self._ledger} SET undone_at = clock_timestamp() WHERE {this} AND published_at > {then} AND undone_at IS NULL",
+        ]
+        with self._turn():
+            with self._session() as cursor:
+                columns = [name for name, _ in self._columns(cursor, f"{quote(self._schema)}.{quote(revision)}")]
+            self._switch_with_patience(revision, columns, undone)
+        return publication
+
+    def tidy(self, keep: Keep) -> int:
+        """See :class:`airflow_dataproducts.engine.targets.Target`. The ledger's rows stay: they are what makes retries safe."""
+        with suppress(_LockedError), self._turn(), self._session() as cursor:  # what is still read goes another time
+            if not _exists(cursor, self._ledger):
+                return 0
+            cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+            this = f"target = {text(self._view_name)}"
+            young = f"clock_timestamp() - interval '{keep.duration.total_seconds()} s'"
+            newest = f"SELECT relation FROM {self._ledger} WHERE {this} AND published_at IS NOT NULL ORDER BY published_at DESC LIMIT {keep.versions}"
+            cursor.execute(
+                f"SELECT relation FROM {self._ledger} WHERE {this} AND greatest(built_at, published_at, undone_at) < {young} "
+                f"AND relation NOT IN ({newest}) AND relation IS DISTINCT FROM {text(self._relation(cursor) or '')} "
+                f"AND to_regclass(format('%I.%I', {text(self._schema)}, relation)) IS NOT NULL"
+            )
+            gone = [name for (name,) in cursor.fetchall()]
+            for name in gone:
+                cursor.execute(f"DROP TABLE {quote(self._schema)}.{quote(name)}")
+            return len(gone)
+        return 0
 
     def _published(self, cursor: Any, run_id: str) -> Publication | None:
         if not _exists(cursor, self._ledger):
             return None
         cursor.execute(
-            f"SELECT relation, rows FROM {self._ledger} WHERE target = {text(self._view_name)} AND run_id = {text(run_id)}"
+            f"SELECT relation, rows FROM {self._ledger} WHERE target = {text(self._view_name)} AND run_id = {text(run_id)} "
+            "AND published_at IS NOT NULL AND undone_at IS NULL"
         )
         found = cursor.fetchone()
         return Publication("postgres", self._name, found[0], found[1]) if found else None
@@ -94,8 +158,8 @@ class PostgresTarget:
             cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(self._schema)}")
         cursor.execute(
             f"CREATE TABLE IF NOT EXISTS {self._ledger} (target text, run_id text, relation text NOT NULL, "
-            "rows bigint NOT NULL, version text NOT NULL, published_at timestamptz NOT NULL DEFAULT clock_timestamp(), "
-            "PRIMARY KEY (target, run_id))"
+            "rows bigint NOT NULL, version text NOT NULL, built_at timestamptz NOT NULL DEFAULT clock_timestamp(), "
+            "published_at timestamptz, undone_at timestamptz, PRIMARY KEY (target, run_id))"
         )
 
     def _build(self, cursor: Any, request: Request) -> tuple[int, str]:
@@ -110,30 +174,34 @@ class PostgresTarget:
         _load(cursor, self._schema, name, request)
         for statement in ddl.finish_loading(contract, table):
             cursor.execute(statement)
-        if request.output.publish.mode != "replace":
-            self._carry_over(cursor, table, request)
+        self._join(cursor, table, request)
         key = ddl.primary_key(contract, table)
         if key:
             cursor.execute(key)
         for statement in ddl.comments(contract, table):
             cursor.execute(statement)
-        rows = _one(cursor, f"SELECT count(*) FROM {table}")
-        return int(rows), name
+        rows = int(_one(cursor, f"SELECT count(*) FROM {table}"))
+        values = ", ".join(text(each) for each in (self._view_name, request.run_id, name, request.version))
+        cursor.execute(
+            f"INSERT INTO {self._ledger} (target, run_id, relation, version, rows) VALUES ({values}, {rows}) "
+            "ON CONFLICT (target, run_id) DO UPDATE SET (relation, version, rows, built_at, published_at, undone_at) "
+            "= (excluded.relation, excluded.version, excluded.rows, clock_timestamp(), NULL, NULL)"
+        )
+        return rows, name
 
-    def _carry_over(self, cursor: Any, table: str, request: Request) -> None:
-        """Copy the rows before that this run does not replace."""
+    def _join(self, cursor: Any, table: str, request: Request) -> None:
+        """Copy the rows before that stay, then take out the run's rows that do not come."""
+        output = request.output
         there = {name for name, _ in self._columns(cursor, self._view)}
-        if not there:
-            return
-        contract = request.output.contract
-        shared = names(column.name for column in contract.columns if column.name in there)
-        condition = ""
-        if request.output.publish.mode == "merge":
-            same = " AND ".join(f"n.{quote(key)} = o.{quote(key)}" for key in contract.primary_key)
-            condition = f" WHERE NOT EXISTS (SELECT 1 FROM {table} n WHERE {same})"
-        cursor.execute(f"INSERT INTO {table} ({shared}) SELECT {shared} FROM {self._view} o{condition}")
+        if there and output.publish.mode != "replace":
+            shared = names(column.name for column in output.contract.columns if column.name in there)
+            kept = f"SELECT {shared} FROM {self._view} {OLD} WHERE {stays(output, table)}"
+            cursor.execute(f"INSERT INTO {table} ({shared}) {kept}")
+        coming = comes(output, self._view if there else None)
+        if coming != "true":
+            cursor.execute(f"DELETE FROM {table} {NEW} WHERE NOT ({coming})")
 
-    def _switch_with_patience(self, request: Request, table: str, rows: int) -> None:
+    def _switch_with_patience(self, table: str, columns: list[str], statements: list[str]) -> None:
         retry = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_LockedError),
             stop=tenacity.stop_after_attempt(_ATTEMPTS),
@@ -141,28 +209,26 @@ class PostgresTarget:
             reraise=True,
         )
         try:
-            retry(self._switch, request, table, rows)
+            retry(self._switch, table, columns, statements)
         except _LockedError:
             raise PublishError(
-                f"output {request.name}: {self._name} is locked by a long reader; it was not changed, try again later"
+                f"{self._name} is locked by a long reader; it was not changed, try again later"
             ) from None
 
-    def _switch(self, request: Request, table: str, rows: int) -> None:
+    def _switch(self, table: str, columns: list[str], statements: list[str]) -> None:
         """Repoint the view and write the ledger, in one transaction."""
-        contract = request.output.contract
-        columns = names(column.name for column in contract.columns)
-        select = f"SELECT {columns} FROM {quote(self._schema)}.{quote(table)}"
+        select = f"SELECT {names(columns)} FROM {quote(self._schema)}.{quote(table)}"
         with self._session() as cursor:
             cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
-            self._repoint(cursor, request, table, select)
-            for statement in ddl.comments(contract, self._view, "VIEW"):
+            self._repoint(cursor, table, select)
+            for statement in statements:
                 cursor.execute(statement)
-            values = ", ".join(text(each) for each in (self._view_name, request.run_id, table, request.version))
-            cursor.execute(
-                f"INSERT INTO {self._ledger} (target, run_id, relation, version, rows) VALUES ({values}, {rows})"
-            )
 
-    def _repoint(self, cursor: Any, request: Request, table: str, select: str) -> None:
+    def _note_published(self, run_id: str) -> str:
+        key = f"target = {text(self._view_name)} AND run_id = {text(run_id)}"
+        return f"UPDATE {self._ledger} SET published_at = clock_timestamp(), undone_at = NULL WHERE {key}"
+
+    def _repoint(self, cursor: Any, table: str, select: str) -> None:
         """CREATE OR REPLACE where the columns allow it, else drop and create with the same grants."""
         before, after = (
             self._columns(cursor, self._view),
@@ -173,7 +239,7 @@ class PostgresTarget:
             return
         if self._has_dependents(cursor):
             raise PublishError(
-                f"output {request.name}: the columns of {self._name} change, but other views depend on it; drop them first, "
+                f"the columns of {self._name} change, but other views depend on it; drop them first, "
                 "or only add columns at the end"
             )
         grants = self._grants(cursor)
@@ -181,6 +247,16 @@ class PostgresTarget:
         cursor.execute(f"CREATE VIEW {self._view} AS {select}")
         for grant in grants:
             cursor.execute(grant)
+
+    def _relation(self, cursor: Any) -> str | None:
+        """The table that the view shows now."""
+        found = _one(
+            cursor,
+            "SELECT c.relname::text FROM pg_rewrite r JOIN pg_depend d ON d.objid = r.oid AND d.classid = 'pg_rewrite'::regclass "
+            "JOIN pg_class c ON c.oid = d.refobjid AND c.relkind = 'r' "
+            f"WHERE r.ev_class = to_regclass({text(self._view)}) LIMIT 1",
+        )
+        return None if found is None else str(found)
 
     def _columns(self, cursor: Any, relation: str) -> list[tuple[str, str]]:
         """Names and types of a relation's columns; empty if it is not there."""
@@ -204,17 +280,6 @@ class PostgresTarget:
             f"FROM pg_class c, aclexplode(c.relacl) WHERE c.oid = to_regclass({text(self._view)}) AND grantee <> c.relowner"
         )
         return [f"GRANT {privilege} ON {self._view} TO {grantee}" for privilege, grantee in cursor.fetchall()]
-
-    def _forget(self, cursor: Any) -> None:
-        """Drop the tables that nobody reads any more; the ledger's rows stay, they are what makes retries safe."""
-        cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
-        cursor.execute(
-            f"SELECT relation FROM (SELECT relation, published_at FROM {self._ledger} WHERE target = {text(self._view_name)} "
-            f"ORDER BY published_at DESC OFFSET {targets.KEEP_VERSIONS}) AS old "
-            f"WHERE published_at < clock_timestamp() - interval '{targets.KEEP_FOR.total_seconds()} s'"
-        )
-        for (name,) in cursor.fetchall():
-            cursor.execute(f"DROP TABLE IF EXISTS {quote(self._schema)}.{quote(name)}")
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

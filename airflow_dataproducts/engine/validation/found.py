@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataproducts.contract.ddl import names, quote
+from airflow_dataproducts.contract.ddl import quote
+from airflow_dataproducts.contract.modes import OLD, stays
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,7 +81,4 @@ class Scan:
 
 def kept_rows(step: ValidateStep) -> str:
     """The rows of the version before that stay when this run is published, as a query over ``__current``."""
-    if step.output.publish.mode != "merge":
-        return f"FROM {CURRENT}"
-    keys = names(step.output.contract.primary_key)
-    return f"SELECT * FROM {CURRENT} ANTI JOIN main.{quote(step.name)} USING ({keys})"
+    return f"SELECT * FROM {CURRENT} {OLD} WHERE {stays(step.output, f'main.{quote(step.name)}')}"

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.contract import rules as r
 from airflow_dataproducts.contract.ddl import all_given, names, quote
+from airflow_dataproducts.contract.modes import NEW, comes
 from airflow_dataproducts.engine import duck
 from airflow_dataproducts.engine.validation import measures
-from airflow_dataproducts.engine.validation.found import Found, Scan, kept_rows
+from airflow_dataproducts.engine.validation.found import CURRENT, Found, Scan, kept_rows
 from airflow_dataproducts.engine.validation.keys import KeySearch, count_rows
 from airflow_dataproducts.engine.validation.predicates import DUPLICATES, breaks, python_pattern, within
 from airflow_dataproducts.engine.validation.table import typed
@@ -195,12 +196,22 @@ class Scanner:
 
     def _rows_after(self) -> None:
         """Rows that consumers will see: those of this run that are not set aside, and what stays of the version before."""
-        new = self._scan.rows - self._scan.quarantined
+        new = self._coming()
         if self._before.table is None or self._step.output.publish.mode == "replace":
             self._scan.rows_after = new
             return
         (kept,) = duck.one_row(self._connection, f"SELECT count(*) FROM ({kept_rows(self._step)})")
         self._scan.rows_after = new + kept
+
+    def _coming(self) -> int:
+        """Rows of this run that consumers will see."""
+        coming = comes(self._step.output, None if self._before.table is None else CURRENT)
+        if coming == "true":
+            return self._scan.rows - self._scan.quarantined
+        good = [f"NOT ({condition})" for _, condition in self.broken_rows()]
+        source = f"(SELECT * FROM {self.source} AS {NEW} WHERE {coming})"
+        (rows,) = duck.one_row(self._connection, f"SELECT count(*) FROM {source} WHERE {' AND '.join(good) or 'true'}")
+        return int(rows)
 
     def _samples(self, checks: Iterable[Check]) -> None:
         """Values of what broke, in the order of the data."""

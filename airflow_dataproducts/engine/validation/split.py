@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_dataproducts.contract.ddl import quote, text
-from airflow_dataproducts.engine import duck
 
 if TYPE_CHECKING:
     import duckdb
-
-    from airflow_dataproducts.engine.staging import Stream
 
 RUN, RULES, REASON = "_run_id", "_broken_rules", "_reason"
 """The columns that a quarantined row has beside the output's own."""
@@ -35,11 +32,11 @@ class Split:
         """Whether any row is set aside."""
         return bool(self._broken)
 
-    def good(self) -> Stream:
+    def good(self) -> duckdb.DuckDBPyRelation:
         """The rows to publish."""
-        return self._stream(f"SELECT * FROM {quote(self._name)} WHERE NOT ({self._any()})")
+        return self._connection.sql(f"SELECT * FROM {quote(self._name)} WHERE NOT ({self._any()})")
 
-    def bad(self, reasons: dict[str, str], run_id: str) -> Stream:
+    def bad(self, reasons: dict[str, str], run_id: str) -> duckdb.DuckDBPyRelation:
         """The rows set aside, with the run, the names of the checks each breaks, and a sentence for each.
 
         Args:
@@ -48,13 +45,10 @@ class Split:
         """
         names = ", ".join(f"CASE WHEN {condition} THEN {text(name)} END" for name, condition in self._broken)
         why = ", ".join(f"CASE WHEN {condition} THEN {text(reasons[name])} END" for name, condition in self._broken)
-        return self._stream(
+        return self._connection.sql(
             f"SELECT *, {text(run_id)} AS {RUN}, list_filter([{names}], lambda x: x IS NOT NULL) AS {RULES}, concat_ws('; ', {why}) AS {REASON} "
             f"FROM {quote(self._name)} WHERE {self._any()}"
         )
 
     def _any(self) -> str:
         return " OR ".join(condition for _, condition in self._broken)
-
-    def _stream(self, query: str) -> Stream:
-        return duck.stream(self._connection.sql(query))

@@ -1,0 +1,98 @@
+"""``dataproducts versions`` and ``dataproducts rollback``."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from airflow_dataproducts.cli.common import (
+    Format,
+    FormatOption,
+    ManifestArgument,
+    OutputOption,
+    RootOption,
+    one_manifest,
+    print_json,
+)
+from airflow_dataproducts.exceptions import ConfigurationError
+from airflow_dataproducts.plan import load_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_dataproducts.plan import Plan
+    from airflow_dataproducts.runtime import Run
+
+
+def versions(
+    path: ManifestArgument, *, name: OutputOption = None, output: FormatOption = Format.TEXT, root: RootOption = None
+) -> None:
+    """List the versions of a product's outputs that can be gone back to, newest first."""
+    planned = _plan(path, name, root)
+    with _run(planned, "versions") as run:
+        from airflow_dataproducts import runtime
+
+        steps = [step for step in planned.publications if name in (None, step.name)]
+        found = [version for step in steps for version in runtime.versions(run, step)]
+    if output is Format.JSON:
+        print_json([version.to_dict() for version in found])
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("output", "revision", "version", "rows", "published", "run", ""):
+        table.add_column(heading, justify="right" if heading == "rows" else "left", no_wrap=heading == "revision")
+    colours = {"current": "green", "undone": "dim"}
+    for each in found:
+        table.add_row(
+            each.output, each.revision, each.version or "", "" if each.rows is None else f"{each.rows:,}",
+            f"{each.published_at:%Y-%m-%d %H:%M:%S}", each.run_id or "", "" if each.state == "old" else each.state,
+            style=colours.get(each.state),
+        )  # fmt: skip
+    Console().print(table if found else "nothing has been published yet")
+
+
+def rollback(
+    path: ManifestArgument,
+    *,
+    to: Annotated[
+        str | None,
+        typer.Option(help="A revision, run id or version number; left out, the version before the current one."),
+    ] = None,
+    name: OutputOption = None,
+    output: FormatOption = Format.TEXT,
+    root: RootOption = None,
+) -> None:
+    """Let consumers see an old version again, at once."""
+    from airflow_dataproducts import runtime
+
+    planned = _plan(path, name, root)
+    with _run(planned, f"rollback__{datetime.now(UTC).isoformat(timespec='seconds')}") as run:
+        revisions = runtime.rollback(run, to, name)
+    if output is Format.JSON:
+        print_json({"product": planned.product.id, "revisions": revisions})
+    else:
+        for each, revision in revisions.items():
+            typer.echo(f"{planned.product.id}.{each}: consumers see {revision} now")
+
+
+def _plan(path: ManifestArgument, name: str | None, root: RootOption) -> Plan:
+    planned = load_plan(one_manifest(path), root)
+    if name is not None and name not in planned.product.outputs:
+        raise ConfigurationError(f"no output {name!r} (there are {', '.join(planned.product.outputs)})")
+    return planned
+
+
+@contextmanager
+def _run(planned: Plan, run_id: str) -> Iterator[Run]:
+    from airflow_dataproducts import runtime
+    from airflow_dataproducts.engine.moment import Moment
+    from airflow_dataproducts.environment import AirflowConnections, site_catalog, site_settings
+
+    settings = site_settings()
+    with site_catalog(settings) as catalog:
+        yield runtime.Run(planned, settings, AirflowConnections(), catalog, Moment.now(run_id))
