@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataproducts.engine.connections import ConnectionInfo
+from airflow_dataproducts.engine.connections import ConnectionInfo, HttpSession
 from airflow_dataproducts.exceptions import ConfigurationError
 from airflow_dataproducts.settings import SECTION, Settings, load_settings
 
@@ -48,6 +48,19 @@ class AirflowConnections:
     def dbapi(self, connection_id: str) -> Any:
         """See :class:`airflow_dataproducts.engine.connections.Connections`."""
         return _sql_hook(connection_id).get_conn()
+
+    def http(self, connection_id: str) -> HttpSession:
+        """See :class:`airflow_dataproducts.engine.connections.Connections`."""
+        _connection(connection_id)
+        try:
+            from airflow.providers.http.hooks.http import HttpHook
+        except ImportError:
+            raise ConfigurationError(
+                "inputs from REST APIs need Airflow's HTTP provider: pip install 'airflow-dataproducts[http]'"
+            ) from None
+        hook = HttpHook(method="GET", http_conn_id=connection_id)
+        session = hook.get_conn()  # which finds out the address, too
+        return HttpSession(hook.base_url, session)
 
     def sqlalchemy_url(self, connection_id: str) -> str:
         """SQLAlchemy's URL of a database, with its password in it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_dataproducts.exceptions import ConfigurationError
 
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     import pyarrow.dataset as pads
 
-    from airflow_dataproducts.engine.connections import ConnectionInfo
     from airflow_dataproducts.settings import Settings
 
 
@@ -68,13 +67,11 @@ def _delta(path: str) -> pads.Dataset | None:
 class _NoConnections:
     """Files need none."""
 
-    def get(self, connection_id: str) -> ConnectionInfo:
+    def get(self, connection_id: str) -> NoReturn:
         """Always an error."""
         raise ConfigurationError(f"connection {connection_id}: files only are read here")
 
-    def dbapi(self, connection_id: str) -> Any:
-        """Always an error."""
-        return self.get(connection_id)
+    http = dbapi = get
 
 
 def no_products(_source: Any) -> Any:

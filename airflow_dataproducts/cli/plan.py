@@ -69,7 +69,7 @@ def _source(step: ExtractStep) -> str:
         return f"product {source.product}{version}, output {source.output or 'its only one'}"
     if hasattr(source, "path"):
         return f"files {source.path}"
-    what = f"table {source.table}" if hasattr(source, "table") else "query"
+    what = next((f"{kind} {getattr(source, kind)}" for kind in ("table", "endpoint") if hasattr(source, kind)), "query")
     how = "everything"
     if step.incremental:
         how = f"rows past the last published {source.cursor}"

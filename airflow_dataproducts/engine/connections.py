@@ -47,6 +47,47 @@ class ConnectionInfo:
 _LIBPQ = frozenset({"sslmode", "sslcert", "sslkey", "sslrootcert", "options", "connect_timeout", "application_name"})
 
 
+TRIES = 5
+PASSING = (429, 500, 502, 503, 504)
+"""Answers of a web server that mean: later. ``Retry-After`` is honoured (RFC 9110, 10.2.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSession:
+    """An Airflow connection's requests session, with its login, headers and address.
+
+    Attributes:
+        base_url: the connection's scheme, host, port and path.
+        session: requests' session.
+    """
+
+    base_url: str
+    session: Any
+
+    def __enter__(self) -> HttpSession:
+        from requests.adapters import HTTPAdapter
+        from urllib3.util import Retry
+
+        retry = Retry(
+            total=TRIES - 1, backoff_factor=0.5, status_forcelist=PASSING, allowed_methods={"GET"},
+            respect_retry_after_header=True, raise_on_status=False,
+        )  # fmt: skip
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, HTTPAdapter(max_retries=retry))
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.session.close()
+
+    def url(self, endpoint: str) -> str:
+        """An endpoint's address."""
+        return f"{self.base_url.rstrip('/')}/{endpoint.lstrip('/')}"
+
+    def get(self, url: str, **options: Any) -> Any:
+        """GET, tried again where the answer says: later. The options are requests'."""
+        return self.session.get(url, **options)
+
+
 class Connections(Protocol):
     """Where connections come from: Airflow in production."""
 
@@ -55,6 +96,14 @@ class Connections(Protocol):
 
         Raises:
             ConfigurationError: there is none; the message names it and says how to make one.
+        """
+        ...
+
+    def http(self, connection_id: str) -> HttpSession:
+        """A session of a web server's connection.
+
+        Raises:
+            ConfigurationError: there is no such connection, or the provider is not installed.
         """
         ...
 

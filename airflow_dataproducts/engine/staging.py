@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import shutil
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from airflow_dataproducts.exceptions import StagingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
     from contextlib import AbstractContextManager
 
     import duckdb
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 _FILE_BYTES = "512MB"
 """About the size at which another file begins: large enough to be read well, small enough to be read in parallel."""
+_DICTIONARY_BYTES = 64 * 2**10
+"""The largest dictionary of a column's values: a column with more of them is smaller, and written faster, without."""
 _HELD_BYTES = 64 * 2**20
 """Rows held in memory until they are parted into folders."""
 
@@ -111,15 +115,25 @@ def write(folder: Place, stream: Stream, partition_by: Sequence[str] = ()) -> St
         folder.make()
         writer = _Writer(folder, stream.schema, partition_by)
     try:
-        for batch in stream.batches:
+        with ThreadPoolExecutor(1) as pool:
+            # One batch is written while the next one is read; reading stays in the thread that opened the source.
+            writing: Future[None] | None = None
+            for batch in stream.batches:
+                with _errors(folder):
+                    _wait(writing)
+                writing = pool.submit(writer.write, batch)
             with _errors(folder):
-                writer.write(batch)
-        with _errors(folder):
-            writer.close()
+                _wait(writing)
+                writer.close()
     except BaseException:
         _abandon(writer, folder)
         raise
     return Staged(folder.uri, writer.rows, _size(folder), folders=layout.kinds(stream.schema, partition_by))
+
+
+def _wait(writing: Future[None] | None) -> None:
+    if writing is not None:
+        writing.result()
 
 
 def save(folder: Place, relation: duckdb.DuckDBPyRelation, partition_by: Sequence[str] = ()) -> Staged:
@@ -186,8 +200,9 @@ class _Writer:
         self._one = None
         if not self._by:
             self._one = pq.ParquetWriter(
-                f"{folder.path}/{self._name}-0.parquet", schema, filesystem=folder.filesystem, compression="zstd"
-            )
+                f"{folder.path}/{self._name}-0.parquet", schema, filesystem=folder.filesystem, compression="zstd",
+                dictionary_pagesize_limit=_DICTIONARY_BYTES,
+            )  # fmt: skip
         self._held: list[pa.RecordBatch] = []
         self._held_bytes = 0
 

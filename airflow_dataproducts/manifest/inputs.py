@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
 from airflow_dataproducts.manifest.base import Part, ProductId, SqlName, Text
 from airflow_dataproducts.manifest.contract import ColumnType
@@ -75,6 +75,60 @@ class FileInput(Part):
     """Types of CSV columns; a column not named here arrives as text, exactly as written."""
 
 
+class Paging(Part):
+    """How an API gives more than one page."""
+
+    by: Literal["page", "offset", "cursor", "link"]
+    """page (a number), offset (records to pass over), cursor (a mark in the answer) or link (an address in the answer)."""
+    param: Text = "page"
+    """The query parameter that takes the page, offset or cursor."""
+    start: int = 1
+    """The first page's number."""
+    size_param: Text | None = None
+    """The query parameter that takes the page's size."""
+    size: int | None = Field(default=None, ge=1)
+    """Records per page; a page with fewer is the last. Left out, the last is an empty one."""
+    next: Text | None = None
+    """Where the answer holds the next cursor or link, as a dotted path; left out for link, the header Link does."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Paging:
+        if self.by == "cursor" and self.next is None:
+            raise ValueError("paging by cursor needs next: where the answer holds it")
+        return self
+
+
+class HttpInput(Part):
+    """The records of a REST API that answers in JSON."""
+
+    connection: Text
+    """The Airflow connection (type http) of the server."""
+    endpoint: Text
+    """The address below the connection's: /v1/orders."""
+    records: Text | None = None
+    """Where the answer holds the list of records, as a dotted path: data.items; left out, it is the list."""
+    params: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Query parameters."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """HTTP headers; secrets belong in the connection."""
+    paging: Paging | None = None
+    """How further pages are asked for; left out, there is one."""
+    cursor: SqlName | None = None
+    """A field that only grows; with since, outputs that append or merge then read the new records alone."""
+    since: Text | None = None
+    """The query parameter that takes the cursor's last published value."""
+    types: dict[SqlName, ColumnType] = Field(default_factory=dict)
+    """Types of fields; numbers with a fraction arrive as text, exactly as written, where none is named."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> HttpInput:
+        if (self.cursor is None) != (self.since is None):
+            raise ValueError(
+                "cursor and since go together: the field, and the query parameter that takes its last value"
+            )
+        return self
+
+
 class ProductInput(Part):
     """An output of another product: only published, validated data."""
 
@@ -87,7 +141,7 @@ class ProductInput(Part):
 
 
 INPUT_KINDS: dict[str, type[Part]] = {
-    "table": TableInput, "query": QueryInput, "path": FileInput, "product": ProductInput,
+    "table": TableInput, "query": QueryInput, "path": FileInput, "product": ProductInput, "endpoint": HttpInput,
 }  # fmt: skip
 
 
@@ -106,6 +160,7 @@ Input = Annotated[
     Annotated[TableInput, Tag("<table>")]
     | Annotated[QueryInput, Tag("<query>")]
     | Annotated[FileInput, Tag("<path>")]
-    | Annotated[ProductInput, Tag("<product>")],
+    | Annotated[ProductInput, Tag("<product>")]
+    | Annotated[HttpInput, Tag("<endpoint>")],
     Discriminator(_kind),
 ]

@@ -16,8 +16,9 @@ import boto3
 import httpx
 import psycopg
 import pytest
+import requests
 
-from airflow_dataproducts.engine.connections import ConnectionInfo
+from airflow_dataproducts.engine.connections import ConnectionInfo, HttpSession
 from airflow_dataproducts.exceptions import ConfigurationError
 from airflow_dataproducts.settings import Settings, load_settings
 from demo.shop import postgres
@@ -65,6 +66,13 @@ class KnownConnections:
         if connection_id not in self._infos:
             raise ConfigurationError(f"there is no Airflow connection {connection_id!r}")
         return self._infos[connection_id]
+
+    def http(self, connection_id: str) -> HttpSession:
+        info = self.get(connection_id)
+        session = requests.Session()
+        if info.login:
+            session.auth = (info.login, info.password or "")
+        return HttpSession(f"http://{info.host}:{info.port}{info.schema or ''}", session)
 
     def dbapi(self, connection_id: str) -> Any:
         return sqlite3.connect(str(self.get(connection_id).host))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 import sqlite3
+import threading
 from contextlib import closing
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from airflow_dataproducts.engine.connections import ConnectionInfo
-from airflow_dataproducts.engine.sources import Published, Reading, open_source
+from airflow_dataproducts.engine.sources import Published, Reading, open_source, postgres
 from airflow_dataproducts.exceptions import ConfigurationError, SourceChangedError, SourceError
 from airflow_dataproducts.manifest.inputs import Input
 from tests.integration.conftest import KnownConnections, info_of
@@ -120,6 +122,32 @@ def test_a_source_that_is_not_what_it_was(
     assert str(caught.value).startswith("input i: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_large_table_is_read_in_parts(
+    database: psycopg.Connection, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every row once, all of one moment, whatever is written meanwhile."""
+    monkeypatch.setattr(postgres, "PART_PAGES", 5)
+    settings = dataclasses.replace(settings, threads=3)
+    database.execute(
+        "CREATE TABLE many AS SELECT i AS id, (i / 100.0)::numeric(12,2) AS x, repeat('a', 100) AS t FROM generate_series(1, 20000) i"
+    )
+    given = source(connection="db", table="many", cursor="id")
+    reading = Reading(KnownConnections(info_of(database)), settings, nothing, "10")
+    before = threading.active_count()
+    with open_source("i", given, reading) as stream:
+        first = next(stream.batches)
+        database.execute("DELETE FROM many WHERE id % 2 = 0")
+        database.execute("INSERT INTO many VALUES (99999, 1, 'new')")
+        assert threading.active_count() > before
+        rows = pa.Table.from_batches([first, *stream.batches])
+    assert sorted(rows["id"].to_pylist()) == list(range(11, 20001))
+    assert rows.schema.field("x").type == pa.decimal128(12, 2)
+    with open_source("i", given, reading) as stream:
+        next(stream.batches)
+        stream.batches.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
 
 
 def test_a_source_that_breaks_off_is_worth_trying_again(database: psycopg.Connection, settings: Settings) -> None:

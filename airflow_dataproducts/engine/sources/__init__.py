@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_dataproducts.manifest.inputs import FileInput, ProductInput, QueryInput, TableInput
+from airflow_dataproducts.manifest.inputs import FileInput, HttpInput, ProductInput, QueryInput, TableInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,6 +90,10 @@ def open_source(name: str, source: Input, reading: Reading) -> AbstractContextMa
         from airflow_dataproducts.engine.sources import files
 
         return files.open_files(name, source, reading)
+    if isinstance(source, HttpInput):
+        from airflow_dataproducts.engine.sources import http
+
+        return http.open_endpoint(name, source, reading)
     assert isinstance(source, ProductInput)  # noqa: S101 - the last of the union's members
     from airflow_dataproducts.engine.sources import product
 
