@@ -319,10 +319,10 @@ def staging_error(folder: Place, error: OSError) -> StagingError:
             existing = next(each for each in (Path(folder.path), *Path(folder.path).parents) if each.exists())
             free = f" ({shutil.disk_usage(existing).free / 2**20:.0f} MiB free)"
         return StagingError(
-            f"the staging area {folder.uri} is full{free}; free some space or set [dataproducts] staging to a larger one"
+            f"{folder.uri} is full{free}; free some space, or set [dataproducts] staging (for outputs, storage) to a larger place"
         )
     reason = error.strerror or str(error).splitlines()[0]
-    return StagingError(f"the staging area {folder.uri} cannot be written: {reason}")
+    return StagingError(f"{folder.uri} cannot be written: {reason}")
 
 
 def _abandon(writer: Any, folder: Place) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from airflow_dataproducts.engine.connections import ConnectionInfo
 
+_S3_TRIES = 10
+"""As many as delta-rs makes: a store that fails now and then is no reason to fail a task."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -143,12 +145,16 @@ def _s3_filesystem(options: Mapping[str, str]) -> FileSystem:
         region=options["AWS_REGION"],
         endpoint_override=endpoint.netloc or None,
         scheme=endpoint.scheme or "https",
+        retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=_S3_TRIES),
+        connect_timeout=10,
+        request_timeout=30,
     )
 
 
 def s3_client(place: Place) -> Any:
     """A boto3 client with the place's credentials, for what pyarrow cannot say: conditional writes."""
     import boto3
+    from botocore.config import Config
 
     return boto3.client(
         "s3",
@@ -157,4 +163,7 @@ def s3_client(place: Place) -> Any:
         aws_session_token=place.options.get("AWS_SESSION_TOKEN"),
         region_name=place.options["AWS_REGION"],
         endpoint_url=place.options.get("AWS_ENDPOINT_URL"),
+        config=Config(
+            retries={"mode": "standard", "total_max_attempts": _S3_TRIES}, connect_timeout=10, read_timeout=30
+        ),
     )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.integration.home import Home
+    from tests.integration.shelf import Shelf
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +62,10 @@ class KnownConnections:
 
     def __init__(self, *infos: ConnectionInfo) -> None:
         self._infos = {info.id: info for info in infos}
+
+    @property
+    def infos(self) -> list[ConnectionInfo]:
+        return list(self._infos.values())
 
     def get(self, connection_id: str) -> ConnectionInfo:
         if connection_id not in self._infos:
@@ -127,3 +132,20 @@ def home(tmp_path: Path, write: Callable[..., Path]) -> Iterator[Home]:
     found = Home(tmp_path / "home", manifest)
     yield found
     found.close()
+
+
+@pytest.fixture(
+    params=["delta", "delta-partitioned", "parquet", "parquet-partitioned", "postgres", "s3-delta", "s3-parquet"]
+)
+def shelf(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> Shelf:
+    """Every kind of target, one after the other."""
+    from tests.integration.shelf import Shelf  # it needs what is above
+
+    name = str(request.param)
+    if name == "postgres":
+        info = info_of(request.getfixturevalue("database"))
+        return Shelf({"to": "postgres", "connection": "db", "table": "mart.things"}, settings, info)
+    kind = name.removeprefix("s3-").split("-")[0]
+    root = f"s3://{request.getfixturevalue('bucket')}" if name.startswith("s3") else str(tmp_path)
+    partitions = {"partition_by": ["p"]} if name.endswith("partitioned") else {}
+    return Shelf({"to": kind, "location": f"{root}/products/things", **partitions}, settings)

@@ -13,76 +13,18 @@ import pytest
 
 from airflow_dataproducts.engine import layout, staging
 from airflow_dataproducts.engine.storage import open_place
-from airflow_dataproducts.engine.targets import Keep, Request, open_published, open_target
+from airflow_dataproducts.engine.targets import Keep, open_published
 from airflow_dataproducts.exceptions import PublishError, SourceChangedError
-from airflow_dataproducts.manifest.outputs import Output
-from tests.integration.conftest import KnownConnections, info_of
+from tests.integration.conftest import info_of
+from tests.integration.shelf import COLUMNS, Shelf
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow_dataproducts.engine.targets import Publication, Target
     from airflow_dataproducts.settings import Settings
 
 AT_ONCE = Keep(3, dt.timedelta(seconds=-5))
 """Three versions, however young the others are."""
-COLUMNS = [
-    {"name": "id", "type": "bigint", "description": "the id"},
-    {"name": "v", "type": "string"},
-    {"name": "p", "type": "integer"},
-]
-
-
-class Shelf:
-    """One target that things are published to, and the view a consumer has of it."""
-
-    def __init__(self, publish: dict[str, Any], settings: Settings, *infos: Any) -> None:
-        self.publish_to = publish
-        self.settings = settings
-        self.connections = KnownConnections(*infos)
-
-    def output(self, mode: str = "replace", columns: list[dict[str, Any]] | None = None) -> Output:
-        contract = {"columns": columns or COLUMNS, "primary_key": ["id"]}
-        return Output.model_validate({"contract": contract, "publish": {**self.publish_to, "mode": mode}})
-
-    def target(self, mode: str = "replace") -> Target:
-        return open_target("a.b", "out", self.output(mode), self.connections, self.settings)
-
-    def publish(self, run: str, rows: dict[int, str], mode: str = "replace", **more: Any) -> Publication:
-        table = pa.table(
-            {
-                "id": pa.array(rows, pa.int64()),
-                "v": pa.array(rows.values(), pa.string()),
-                "p": pa.array([i % 2 for i in rows], pa.int32()),
-            }
-        )
-        output = self.output(mode, more.get("columns"))
-        given = more.get("table", table)
-        data = given if isinstance(given, pads.Dataset) else pads.dataset(given)
-        return open_target("a.b", "out", output, self.connections, self.settings).publish(
-            Request("a.b", "1.0.0", "out", output, run, data)
-        )
-
-    def seen(self) -> dict[int, str]:
-        location = self.publish_to.get("table") or self.publish_to["location"]
-        data = open_published(
-            self.publish_to["to"], location, self.publish_to.get("connection"), self.connections
-        ).to_table()
-        return dict(zip(data["id"].to_pylist(), data["v"].to_pylist(), strict=True))
-
-
-@pytest.fixture(
-    params=["delta", "delta-partitioned", "parquet", "parquet-partitioned", "postgres", "s3-delta", "s3-parquet"]
-)
-def shelf(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> Shelf:
-    name = str(request.param)
-    if name == "postgres":
-        info = info_of(request.getfixturevalue("database"))
-        return Shelf({"to": "postgres", "connection": "db", "table": "mart.things"}, settings, info)
-    kind = name.removeprefix("s3-").split("-")[0]
-    root = f"s3://{request.getfixturevalue('bucket')}" if name.startswith("s3") else str(tmp_path)
-    partitions = {"partition_by": ["p"]} if name.endswith("partitioned") else {}
-    return Shelf({"to": kind, "location": f"{root}/products/things", **partitions}, settings)
 
 
 def test_replace(shelf: Shelf) -> None:

@@ -13,7 +13,7 @@ import uuid
 from base64 import b64decode, b64encode
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +116,7 @@ class ParquetTarget:
         with self._errors(), self._pointer.turn():
             current = self._pointer.current()
             if current != revision:
-                taken_back = [name for name in known if name > revision]
+                taken_back = known[: known.index(revision)]
                 undone = sorted((self._undone() - {revision}) | set(taken_back))
                 (self._versions / _UNDONE_FILE).write_text(json.dumps(undone))
                 self._pointer.switch(current, revision)
@@ -169,7 +169,7 @@ class ParquetTarget:
             folder = self._own_draft(request.data) or self._copied(request)
             if before is not None:
                 folder = self._joined(request, folder, before)
-        return self._seal(request, folder, before)
+        return self._seal(request, folder, (before.runs if before else (), current))
 
     def _own_draft(self, data: pads.Dataset) -> Place | None:
         """The draft that holds exactly these rows; None where they lie elsewhere."""
@@ -228,8 +228,14 @@ class ParquetTarget:
             _link(source, folder, file)
         return folder
 
-    def _seal(self, request: Request, folder: Place, before: Version | None) -> Version:
-        """Say what a folder is made of, which makes it a version."""
+    def _seal(self, request: Request, folder: Place, since: tuple[tuple[str, ...], Version | None]) -> Version:
+        """Say what a folder is made of, which makes it a version.
+
+        Args:
+            request: what is published.
+            folder: the files.
+            since: the runs whose rows are in it beside this one's, and the version that is current until now.
+        """
         import pyarrow as pa
 
         partition_by = tuple(request.output.publish.partition_by)
@@ -237,9 +243,11 @@ class ParquetTarget:
         known = [column.name for column in request.output.contract.columns]
         schema = pa.schema([request.data.schema.field(name) for name in known if name in request.data.schema.names])
         rows = layout.open_files(folder, kinds).count_rows()
-        runs = (*(before.runs if before else ()), request.run_id)
-        stamp = datetime.now(UTC).isoformat()
-        version = Version(Path(folder.path).name, rows, runs, request.version, partition_by, stamp)
+        runs, current = (*since[0], request.run_id), since[1]
+        stamp = datetime.now(UTC)
+        if current is not None:  # whatever the clock says: what comes later is later
+            stamp = max(stamp, datetime.fromisoformat(current.published_at) + timedelta(microseconds=1))
+        version = Version(Path(folder.path).name, rows, runs, request.version, partition_by, stamp.isoformat())
         described = {**asdict(version), "partition_types": kinds, "schema": b64encode(schema.serialize()).decode()}
         (folder / _VERSION_FILE).write_text(json.dumps(described))
         return version

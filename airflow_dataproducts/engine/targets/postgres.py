@@ -226,7 +226,11 @@ class PostgresTarget:
 
     def _note_published(self, run_id: str) -> str:
         key = f"target = {text(self._view_name)} AND run_id = {text(run_id)}"
-        return f"UPDATE {self._ledger} SET published_at = clock_timestamp(), undone_at = NULL WHERE {key}"
+        # Whatever the clock says: what comes later is later.
+        newest = (
+            f"SELECT max(published_at) + interval '1 us' FROM {self._ledger} WHERE target = {text(self._view_name)}"
+        )
+        return f"UPDATE {self._ledger} SET published_at = greatest(clock_timestamp(), ({newest})), undone_at = NULL WHERE {key}"
 
     def _repoint(self, cursor: Any, table: str, select: str) -> None:
         """CREATE OR REPLACE where the columns allow it, else drop and create with the same grants."""
