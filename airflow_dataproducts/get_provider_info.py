@@ -45,6 +45,11 @@ _OPTIONS: dict[str, tuple[str, str | None, str]] = {
         "7d",
     ),
     "keep_quarantine": ("How long quarantined rows are kept.", "30d", "90d"),
+    "spark": (
+        "What runs transforms with engine: spark: Spark Connect's address, or a master.",
+        "local[*]",
+        "sc://spark:15002",
+    ),
     "preload": (
         (
             "Load Great Expectations once, in the process that tasks are forked from (the scheduler with LocalExecutor, the "

@@ -14,7 +14,16 @@ from bench.validation import peer_versions
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 RESULTS = Path(__file__).parent / "results.json"
-PACKAGES = ("apache-airflow", "dag-factory", "pydantic", "pyyaml", "great-expectations", "duckdb")
+PACKAGES = (
+    "apache-airflow",
+    "dag-factory",
+    "pydantic",
+    "pyyaml",
+    "great-expectations",
+    "duckdb",
+    "deltalake",
+    "adbc-driver-postgresql",
+)
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,11 @@ Orders have 11 columns and 17 checks (bench/orders); dirty ones have 1% bad rows
 one aggregate and one GROUP BY per key, by hand. Both are timed from opening DuckDB to closing it. Peers run the same contract in
 their own language, telemetry off, each in an environment of its own; soda-core reads the file through a DuckDB view. A cold process
 is `dataproducts validate` as a user starts it. Medians of 3 rounds in turns.""",
+    "dataplane": """\
+Rows have 9 columns: integers, texts, a numeric(12,2), a date and a timestamptz. Every way is a process of its own, timed without its
+imports, three times in turns; once where rows are fewer or more. COPY to nowhere is PostgreSQL's own client. By hand is ADBC to one
+Parquet file, a cast in DuckDB and write_deltalake, without validation on either side. Publishing once validated is the time of the
+commit alone: the files are there.""",
     "airflow": "A running Airflow with its scheduler, DAG processor and API server.",
 }
 """What a reader must know of each section, in the page's order."""

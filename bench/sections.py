@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bench import dataplane as dataplane_
 from bench import live as live_
 from bench import parsing as parsing_
 from bench import preloading
@@ -83,3 +84,29 @@ def validation(folder: Path) -> list[Row]:
         ),
         Row("validate 10 rows, with GX loaded", "", small["warm seconds"], 0.5, "s"),
     ]  # fmt: skip
+
+
+def dataplane(folder: Path) -> list[Row]:
+    """5 million rows of 9 columns, and 50 million to publish."""
+    found = dataplane_.measure(folder)
+
+    def against(claim: str, ours: str, other: str, goal: float | None) -> Row:
+        mine, theirs = found[ours]["seconds"], found[other]["seconds"]
+        return Row(claim, f"{mine:.2f} s / {theirs:.2f} s", mine / theirs, goal)
+
+    five, twenty = found["extract"]["rss"], found["extract 20M"]["rss"]
+    return [
+        against("PostgreSQL to Parquet, against binary COPY to nowhere", "extract", "copy to nowhere", 3),
+        against("PostgreSQL to Parquet, against pandas in chunks (1M rows)", "extract 1M", "pandas 1M", 0.2),
+        Row("PostgreSQL to Parquet, peak memory", "", five, 400, "MB"),
+        Row(
+            "PostgreSQL to Parquet, 20M rows, peak memory against 5M",
+            f"{twenty:.0f} MB / {five:.0f} MB",
+            twenty / five,
+            1.1,
+        ),
+        against("Parquet to PostgreSQL, against CSV and COPY", "load", "csv_copy", 1.2),
+        Row("publishing 5M rows to Delta once validated", "", found["switch 5M"]["seconds"], 1, "s"),
+        Row("publishing 50M rows to Delta once validated", "", found["switch 50M"]["seconds"], 1, "s"),
+        against("extract, transform and publish, against ADBC, DuckDB and deltalake by hand", "whole", "by_hand", 1.3),
+    ]

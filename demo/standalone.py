@@ -113,9 +113,10 @@ class Airflow:
         self.until(f"DAG {dag_id}", lambda: self.request("GET", f"/api/v2/dags/{dag_id}"))
         self.request("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
 
-    def trigger(self, dag_id: str) -> str:
-        """Start a run; its id."""
-        return str(self.request("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None})["dag_run_id"])
+    def trigger(self, dag_id: str, **params: Any) -> str:
+        """Start a run with params; its id."""
+        body = {"logical_date": None, "conf": params}
+        return str(self.request("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"])
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """A DAG's runs, oldest first."""

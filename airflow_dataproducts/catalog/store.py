@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from airflow_dataproducts.plan import Plan
 
-HEAD = "0002"
+HEAD = "0003"
 _VERSION_TABLE = "dataproducts_alembic_version"
 _MIGRATION_LOCK = 7_302_551_902_114  # any number that is ours: PostgreSQL's advisory locks are named by numbers
 
@@ -146,6 +146,27 @@ class Catalog:
                     "distinct_values": metric["distinct"], "minimum": metric["minimum"], "maximum": metric["maximum"],
                 }  # fmt: skip
                 _upsert(connection, tables.column_metrics, row)
+
+    def traced(self, key: RunKey, output: str, links: list[tuple[str, str, str]]) -> None:
+        """Keep where an output's columns come from: column, table and column there of each, instead of what was known before."""
+        table = tables.lineage
+        same = (table.c.product_id == key.product_id) & (table.c.output == output)
+        now = _now()
+        rows = [
+            {
+                **key.values,
+                "output": output,
+                "output_column": to,
+                "source": source,
+                "source_column": column,
+                "updated_at": now,
+            }
+            for to, source, column in links
+        ]
+        with self._transaction() as connection:
+            connection.execute(sa.delete(table).where(same))
+            if rows:
+                connection.execute(sa.insert(table), rows)
 
     def measured_before(self, key: RunKey, output: str, runs: int) -> dict[str, tuple[str, ...]]:
         """What the checks of an output measured in the runs that published it last, newest first, by check.

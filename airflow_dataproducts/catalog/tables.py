@@ -145,3 +145,17 @@ watermarks = Table(
     _when("updated_at"),
 )
 """The greatest cursor value of each incremental input that has been published."""
+
+lineage = Table(
+    "lineage",
+    metadata,
+    Column("product_id", _ID, primary_key=True),
+    Column("output", _NAME, primary_key=True),
+    Column("output_column", _NAME, primary_key=True),
+    Column("source", _NAME, primary_key=True),
+    Column("source_column", _NAME, primary_key=True),
+    Column("run_id", _RUN, nullable=False),
+    _when("updated_at"),
+)
+"""What each output is made from, as its newest run knows it: inputs and other outputs of the product, with their columns; the
+columns are empty in the row that only says which table."""

@@ -77,7 +77,7 @@ def _run_all(planned: Plan, moment: Moment, *, quiet: bool) -> Reference:
             for step in planned.publications
         }
         rows = steps.do(RECORD, lambda: runtime.record(current, inputs, published))
-        steps.do(DOCUMENT, lambda: runtime.document(current, validated))
+        steps.do(DOCUMENT, lambda: runtime.document(current, inputs, validated))
         return rows
 
 

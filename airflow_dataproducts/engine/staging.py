@@ -169,13 +169,23 @@ def save(folder: Place, relation: duckdb.DuckDBPyRelation, partition_by: Sequenc
 
 
 def _saved(folder: Place, schema: pa.Schema, partition_by: Sequence[str]) -> Staged:
+    if not layout.data_files(folder):
+        return write(folder, Stream(schema, iter(())), partition_by)
+    return written(folder, layout.kinds(schema, partition_by))
+
+
+def written(folder: Place, folders: Mapping[str, str]) -> Staged:
+    """A reference to the Parquet files that somebody has written to a folder.
+
+    Args:
+        folder: the folder.
+        folders: the columns that are folders, with their types.
+    """
     import pyarrow.parquet as pq
 
     files = layout.data_files(folder)
-    if not files:
-        return write(folder, Stream(schema, iter(())), partition_by)
     rows = sum(pq.read_metadata(file, filesystem=folder.filesystem).num_rows for file in files)
-    return Staged(folder.uri, rows, _size(folder), folders=layout.kinds(schema, partition_by))
+    return Staged(folder.uri, rows, _size(folder), folders=folders)
 
 
 def duck_os_error(error: Exception) -> OSError:

@@ -15,7 +15,7 @@ from airflow_dataproducts.manifest.inputs import QueryInput
 from airflow_dataproducts.manifest.messages import to_findings
 from airflow_dataproducts.manifest.nodes import Document, Loc, field_name, locate
 from airflow_dataproducts.manifest.product import Product
-from airflow_dataproducts.manifest.sql import tables_among, unknown_parameter
+from airflow_dataproducts.manifest.sql import is_function, tables_among, unknown_parameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 MANIFEST_NAMES = ("product.yaml", "product.yml")
 MANIFEST_SUFFIXES = (".product.yaml", ".product.yml")
 
-_FUNCTION = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 _ENVIRONMENT = re.compile(r"\$\{[^}]*\}|\{\{.*?\}\}")
 _URL_LOGIN = re.compile(r"://[^/\s]*:[^/\s]*@")
 
@@ -118,11 +117,6 @@ def load_manifest(path: Path, root: Path | None = None) -> Manifest:
     if findings:
         raise ManifestError(findings)
     return manifest
-
-
-def is_function(transform: str) -> bool:
-    """Whether a transform is written as ``package.module:function``."""
-    return bool(_FUNCTION.match(transform.strip()))
 
 
 def _sql_files(manifest: Manifest) -> Iterator[tuple[str, Path]]:

@@ -73,7 +73,7 @@ class Output(Part):
     uses: tuple[SqlName, ...] = ()
     """Other outputs that a function reads; SQL shows it by itself."""
     engine: str = "duckdb"
-    """What runs the SQL: duckdb."""
+    """What runs the SQL: duckdb, in the task itself, or spark, where the site's setting says; the SQL is DuckDB's either way."""
     publish: Publish = LakePublish(to="delta")
     """Where it goes."""
     description: str = ""

@@ -25,6 +25,7 @@ _TOKENS = re.compile(
     """,
     re.DOTALL | re.VERBOSE,
 )
+_FUNCTION = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 _WORDS = re.compile(r'"(?:[^"]|"")*"|\w+|[.,()]')
 _OPENING = {"from", "join"}
 _CLOSING = {
@@ -41,6 +42,11 @@ _CLOSING = {
     "except",
     "intersect",
 }
+
+
+def is_function(transform: str) -> bool:
+    """Whether a transform is no SQL, but ``package.module:function``."""
+    return bool(_FUNCTION.match(transform.strip()))
 
 
 def parameters(sql: str) -> list[str]:

@@ -41,6 +41,13 @@ class ExtractOperator(DataProductOperator):
             return {}
         return self.within_run(context, lambda run: runtime.extract(run, run.step(self.step)))
 
+    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> Any:
+        """The datasets that were read, for Airflow's OpenLineage provider."""
+        from airflow_dataproducts.environment import AirflowConnections
+        from airflow_dataproducts.operators import open_lineage
+
+        return open_lineage.extracted(open_lineage.source_names(self.step, AirflowConnections()))
+
 
 class TransformOperator(DataProductOperator):
     """Makes one output from the staged inputs.
@@ -85,6 +92,15 @@ class ValidateOperator(DataProductOperator):
         outputs = self.references(context, "transform", self.plan.transforms)
         return self.within_run(context, lambda run: runtime.validate(run, run.step(self.step), inputs, outputs))
 
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Every check and whether it holds, for Airflow's OpenLineage provider."""
+        from airflow_dataproducts.operators import open_lineage
+
+        with self.run_of(task_instance.get_template_context()) as run:
+            kept = run.catalog.validation(run.key, self.step.name)
+            name = open_lineage.output_name(self.plan, self.step, (run.settings, run.connections))
+        return open_lineage.validated(self.step, name, kept["results"] if kept else [])
+
 
 class DocumentOperator(DataProductOperator):
     """Ends a run, whatever became of it: builds its Data Docs, measures every column, and clears its staging if it succeeded.
@@ -100,8 +116,9 @@ class DocumentOperator(DataProductOperator):
 
         if self.asked_to_roll_back(context):
             return {}
+        inputs = self.references(context, "extract", self.plan.extracts)
         validated = self.references(context, "validate", self.plan.validations)
-        return self.beside_run(context, lambda run: runtime.document(run, validated)) or {}
+        return self.beside_run(context, lambda run: runtime.document(run, inputs, validated)) or {}
 
 
 class PublishOperator(DataProductOperator):
@@ -127,6 +144,19 @@ class PublishOperator(DataProductOperator):
                 "rows": published["rows"], "location": published["location"], "version": self.plan.product.version,
             }  # fmt: skip
         return published
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """The dataset that was published, its schema, where its columns come from, and its rows, for Airflow's OpenLineage provider."""
+        from airflow_dataproducts import runtime
+        from airflow_dataproducts.operators import open_lineage
+
+        context = task_instance.get_template_context()
+        with self.run_of(context) as run:
+            links = runtime.lineage(run, self.references(context, "extract", self.plan.extracts))[self.step.name]
+            rows = run.catalog.publications(run.key.product_id, self.step.name).get(run.run_id, {}).get("rows", 0)
+            name = open_lineage.output_name(self.plan, self.step, (run.settings, run.connections))
+            sources = {step.name: open_lineage.source_names(step, run.connections) for step in self.plan.extracts}
+        return open_lineage.published(self.step, (name, sources), links, rows)
 
 
 class RecordOperator(DataProductOperator):

@@ -70,30 +70,42 @@ class DataProductOperator(BaseOperator):
         Errors go to the catalog and become Airflow's: a mistake that trying again cannot mend fails the task at once,
         anything else leaves it to its retries.
         """
-        with self._run(context) as run:
-            try:
-                return work(run)
-            except DataProductsError as error:
-                self._note(run, error)
-                log.error("%s", error)  # noqa: TRY400 - the message is made for its reader, a traceback is not
-                kind = AirflowFailException if isinstance(error, ValueError) else AirflowException
-                raise kind(str(error)) from None
-            except Exception as error:
-                # A defect, ours or a library's: its traceback may quote data, so the catalog gets the kind alone.
-                self._note(run, DataProductsError(f"unexpected {type(error).__name__}, see the task's log"))
-                raise
+        try:
+            with self.run_of(context) as run:
+                return self._noting(run, work)
+        except DataProductsError as error:
+            log.error("%s", error)  # noqa: TRY400 - the message is made for its reader, a traceback is not
+            kind = AirflowFailException if isinstance(error, ValueError) else AirflowException
+            raise kind(str(error)) from None
+
+    def _noting(self, run: Run, work: Callable[[Run], _Result]) -> _Result:
+        """Do the work; what goes wrong is in the catalog then."""
+        try:
+            return work(run)
+        except DataProductsError as error:
+            self._note(run, error)
+            raise
+        except Exception as error:
+            # A defect, ours or a library's: its traceback may quote data, so the catalog gets the kind alone.
+            self._note(run, DataProductsError(f"unexpected {type(error).__name__}, see the task's log"))
+            raise
 
     def beside_run(self, context: Context, work: Callable[[Run], _Result]) -> _Result | None:
         """Do work that the run does not depend on: None, and a warning in the log, when it fails."""
         try:
-            with self._run(context) as run:
+            with self.run_of(context) as run:
                 return work(run)
         except Exception as error:  # noqa: BLE001 - nothing here may stop the data
             log.warning("left out: %s", error if isinstance(error, DataProductsError) else repr(error))
             return None
 
     @contextmanager
-    def _run(self, context: Context) -> Iterator[Run]:
+    def run_of(self, context: Context) -> Iterator[Run]:
+        """The run that a task belongs to, with the catalog open.
+
+        Raises:
+            ConfigurationError: what the run's params ask for cannot be done with this product.
+        """
         from airflow_dataproducts import runtime
         from airflow_dataproducts.environment import AirflowConnections, site_catalog, site_settings
 

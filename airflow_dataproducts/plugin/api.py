@@ -97,6 +97,15 @@ def quality(product_id: ProductDep, catalog: CatalogDep, limit: Limit = 100) -> 
     return {"validations": found, "total_entries": len(found)}
 
 
+@router.get("/products/{product_id}/lineage", dependencies=AUTHENTICATED)
+def lineage(product_id: ProductDep, catalog: CatalogDep) -> dict[str, Any]:
+    """Where the columns of a product's outputs come from; empty columns say which table alone."""
+    found = catalog.rows(tables.lineage, product_id, limit=100_000)
+    names = ("output", "output_column", "source", "source_column")
+    shown = sorted(({name: row[name] for name in names} for row in found), key=lambda row: tuple(row.values()))
+    return {"lineage": shown, "total_entries": len(shown)}
+
+
 _ALONE = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
     "X-Content-Type-Options": "nosniff",

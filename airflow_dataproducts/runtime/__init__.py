@@ -4,7 +4,7 @@ The operators and ``dataproducts run`` call the same functions. What passes betw
 references), fit for XCom.
 """
 
-from airflow_dataproducts.runtime.checking import docs_place, document, validate
+from airflow_dataproducts.runtime.checking import docs_place, document, lineage, validate
 from airflow_dataproducts.runtime.closing import failed, publish, record
 from airflow_dataproducts.runtime.reading import extract, transform
 from airflow_dataproducts.runtime.run import Options, Reference, Run
@@ -18,6 +18,7 @@ __all__ = [
     "document",
     "extract",
     "failed",
+    "lineage",
     "publish",
     "record",
     "rollback",

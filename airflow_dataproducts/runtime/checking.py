@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow.dataset as pads
 
     from airflow_dataproducts.catalog.store import RunKey
+    from airflow_dataproducts.engine.lineage import Link
     from airflow_dataproducts.engine.storage import Place
     from airflow_dataproducts.engine.targets import Target
     from airflow_dataproducts.engine.validation import Before, Validation
@@ -80,24 +81,49 @@ def validate(
     }
 
 
-def document(run: Run, validated: Mapping[str, Reference | None]) -> Reference:
-    """Build the Data Docs of a run's validations and measure every column, once it has ended, and clear its staging.
+def document(run: Run, inputs: Mapping[str, Reference | None], validated: Mapping[str, Reference | None]) -> Reference:
+    """Build the Data Docs of a run's validations, measure and trace every column, once it has ended, and clear its staging.
 
     The staged data of a run that failed stays: its tasks may be tried again.
 
     Args:
         run: the run.
+        inputs: what ``extract`` returned, by input; None where it failed.
         validated: what ``validate`` returned, by output; None where it failed.
 
     Returns:
         The pages written, by output.
     """
     try:
+        _trace(run, inputs)
         return _pages(run, validated)
     finally:
         if run.catalog.run_state(run.key) == "success":
             _clear_staging(run)
             tidy(run)
+
+
+def lineage(run: Run, inputs: Mapping[str, Reference | None]) -> dict[str, list[Link]]:
+    """Where the columns of each output come from.
+
+    Args:
+        run: the run.
+        inputs: what ``extract`` returned, by input; one that is None is left out.
+    """
+    from airflow_dataproducts.engine.lineage import links
+
+    read = {name: run.read(each).schema.names for name, each in inputs.items() if each}
+    made = {step.name: [column.name for column in step.output.contract.columns] for step in run.plan.transforms}
+    return {
+        step.name: links(step, {**{name: made[name] for name in step.uses}, **read}) for step in run.plan.transforms
+    }
+
+
+def _trace(run: Run, inputs: Mapping[str, Reference | None]) -> None:
+    if not all(inputs.values()):
+        return
+    for output, found in lineage(run, inputs).items():
+        run.catalog.traced(run.key, output, [(link.output_column, link.table, link.column) for link in found])
 
 
 def _clear_staging(run: Run) -> None:

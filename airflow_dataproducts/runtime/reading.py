@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,14 @@ def transform(
 
     read = {**{name: outputs[name] for name in step.uses}, **inputs}
     tables = {name: run.read(each) for name, each in read.items()}
-    staged = make(step, tables, run.draft(step, "transform").save, run.settings, run.moment)
+    draft = run.draft(step, "transform")
+    if step.output.engine == "spark":
+        from airflow_dataproducts.engine.transforms import spark
+
+        made = spark.transform(step, tables, (draft.place, draft.partition_by), (run.settings.spark, run.moment))
+        staged = replace(made, connection=draft.connection)
+    else:
+        staged = make(step, tables, draft.save, run.settings, run.moment)
     log.info("output %s: %s rows made from %s", step.name, f"{staged.rows:,}", counts(read))
     return staged.to_dict()
 

@@ -40,7 +40,7 @@ def steps(run: Run) -> Reference:
     validated = {each.name: runtime.validate(run, each, inputs, outputs) for each in run.plan.validations}
     published = {each.name: runtime.publish(run, each, validated[each.name]) for each in run.plan.publications}
     rows = runtime.record(run, inputs, published)
-    runtime.document(run, validated)
+    runtime.document(run, inputs, validated)
     return rows
 
 

@@ -72,3 +72,32 @@ def test_in_spark(tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr[-3000:]
     assert json.loads(run.stdout.splitlines()[-1]) == BROKEN
+
+
+def test_a_transform_in_spark(tmp_path: Path) -> None:
+    """Exact values, DuckDB's SQL in Spark's words, folders, and errors without a value of the data."""
+    if shutil.which("java") is None:
+        pytest.skip("Spark needs Java")
+    script = "tests.integration.spark_transform"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", script, str(tmp_path), "local[1]"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert [(row["id"], row["total"], row["year"], row["made"]) for row in found["rows"]] == [
+        (1, "0.1000", "2026", "2026-01-31"), (2, "12345678901234.5678", "2026", "2026-01-31"),
+    ]  # fmt: skip
+    assert found["rows"][0]["at"] == "2026-01-01 01:02:03.456789"
+    assert found["rows"][0]["zone"] == "1969-01-01 00:00:00+00:00"
+    assert (found["published"], found["total"]) == (2, "decimal128(20, 4)")
+    assert len(found["errors"]) == 4
+    for error, part in zip(
+        found["errors"], ("made", "nothing", "the contract's column total", "CAST_INVALID_INPUT"), strict=True
+    ):
+        assert error.startswith("output out: ")
+        assert part in error
+        assert "'c'" not in error
+        assert "\n" not in error

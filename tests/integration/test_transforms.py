@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pytest
 
-from airflow_dataproducts.engine import staging
+from airflow_dataproducts.engine import lineage, staging
 from airflow_dataproducts.engine.masking import shape
 from airflow_dataproducts.engine.moment import Moment
 from airflow_dataproducts.engine.storage import open_place
@@ -168,3 +168,28 @@ def test_shapes_tell_nothing() -> None:
     assert shape("Zoë 1985-02-03") == "xxx 9999-99-99"
     assert shape(None) == "NULL"
     assert len(shape("y" * 500)) == 40
+
+
+@pytest.mark.parametrize(
+    ("sql", "links"),
+    [
+        ("SELECT id, upper(word) AS word FROM things", {("id", "things", "id"), ("word", "things", "word")}),
+        ("SELECT * FROM things", {("id", "things", "id"), ("word", "things", "word")}),
+        (
+            "WITH w AS (SELECT id, word || other AS word FROM things JOIN more USING (id)) SELECT * FROM w",
+            {("id", "things", "id"), ("word", "things", "word"), ("word", "more", "other")},
+        ),
+        ("SELECT 1 AS id, 'x' AS word FROM things WHERE day = $run_date", set()),
+        ("SELECT id, word FROM things UNION ALL SELECT id, other FROM more", {
+            ("id", "things", "id"), ("id", "more", "id"), ("word", "things", "word"), ("word", "more", "other")}),
+        ("FROM things PIVOT nonsense", set()),
+    ],
+)  # fmt: skip
+def test_columns_are_traced(sql: str, links: set[tuple[str, str, str]]) -> None:
+    contract = {"columns": [{"name": "id", "type": "integer"}, {"name": "word", "type": "string"}]}
+    step = TransformStep("out", Output.model_validate({"contract": contract}), sql, None, ".")
+    tables = {"things": ["id", "word", "day"], "more": ["id", "other"]}
+    found = lineage.links(step, tables)
+    assert {(each.output_column, each.table, each.column) for each in found if each.output_column} == links
+    named = {each.table for each in found if not each.output_column}
+    assert named == {name for name in tables if f" {name}" in sql}

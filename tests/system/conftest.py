@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Site:
-    """An Airflow, its dags folder, its published data and a shop's database."""
+    """An Airflow, its dags folder, its published data, a shop's database, and the file of OpenLineage's events."""
 
     airflow: Airflow
     dags: Path
     data: Path
     shop: Shop
+    lineage: Path
 
 
 @pytest.fixture(scope="session")
@@ -39,9 +41,12 @@ def site() -> Iterator[Site]:
         settings = {
             **discovery(folder / "dags"),
             "AIRFLOW__DATAPRODUCTS__STORAGE": str(folder / "data"),
+            "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
+                {"type": "file", "log_file_path": str(folder / "lineage"), "append": True}
+            ),
             "AIRFLOW_CONN_SHOP": airflow_connection(uri),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(Path(__file__).parents[2] / "plugins"),
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
         }
         airflow = stack.enter_context(standalone(folder / "airflow", settings))
-        yield Site(airflow, folder / "dags", folder / "data", shop)
+        yield Site(airflow, folder / "dags", folder / "data", shop, folder / "lineage")

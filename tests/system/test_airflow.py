@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -62,9 +63,9 @@ def error_naming(site: Site, text: str) -> str:
     )
 
 
-def run(site: Site, dag_id: str) -> tuple[str, str]:
+def run(site: Site, dag_id: str, **params: Any) -> tuple[str, str]:
     site.airflow.wait_for_dag(dag_id)
-    run_id = site.airflow.trigger(dag_id)
+    run_id = site.airflow.trigger(dag_id, **params)
     return run_id, site.airflow.finish(dag_id, run_id, 300)
 
 
@@ -195,3 +196,87 @@ def test_the_example_plugin_hears_of_publications(site: Site) -> None:
     heard = site.airflow.home / "publications.log"
     lines = site.airflow.until("the plugin's line", lambda: heard.is_file() and heard.read_text(), 30)
     assert "shop.customers.customers has published" in lines
+
+
+BOUGHT = """\
+apiVersion: dataproducts/v1
+kind: DataProduct
+name: bought
+domain: shop
+version: 1.0.0
+description: What each segment bought.
+owner: {team: shop-team}
+schedule: manual
+inputs:
+  orders: {connection: shop, table: public.orders}
+  customers: {connection: shop, query: "SELECT id, segment FROM customers WHERE id > 0"}
+outputs:
+  paid:
+    transform: SELECT o.order_no, o.amount * 2 AS twice, c.segment FROM orders o JOIN customers c ON c.id = o.customer_id
+    publish: {to: delta}
+    contract: {columns: [{name: order_no, type: string, required: true}, {name: twice, type: "decimal(14,2)"}, {name: segment, type: string}]}
+  segments:
+    transform: SELECT segment, count(*) AS n, $run_date AS made FROM paid GROUP BY ALL
+    publish: {to: parquet}
+    contract: {primary_key: [segment], columns: [{name: segment, type: string}, {name: n, type: bigint}, {name: made, type: date}]}
+"""
+
+
+def test_lineage_goes_to_the_catalog_and_to_openlineage(site: Site) -> None:
+    put(site, "bought", BOUGHT)
+    _, state = run(site, "shop.bought")
+    assert state == "success"
+    made = site.airflow.request("GET", "/dataproducts/api/v1/products/shop.bought/lineage")["lineage"]
+    columns = {
+        (each["output"], each["output_column"]): (each["source"], each["source_column"])
+        for each in made
+        if each["output_column"]
+    }
+    assert columns == {
+        ("paid", "order_no"): ("orders", "order_no"), ("paid", "twice"): ("orders", "amount"),
+        ("paid", "segment"): ("customers", "segment"), ("segments", "segment"): ("paid", "segment"),
+    }  # fmt: skip
+    events = [json.loads(line) for line in site.lineage.read_text().splitlines()]
+    done = {event["job"]["name"]: event for event in events if event["eventType"] == "COMPLETE"}
+    extracted = done["shop.bought.extract.customers"]["inputs"]
+    assert [each["name"] for each in extracted] == ["postgres.public.customers"]
+    published = done["shop.bought.publish.paid"]
+    (output,) = published["outputs"]
+    assert (output["namespace"], output["name"]) == ("file", str(site.data / "shop" / "bought" / "paid"))
+    assert output["outputFacets"]["outputStatistics"]["rowCount"] == 5000
+    assert [each["name"] for each in output["facets"]["schema"]["fields"]] == ["order_no", "twice", "segment"]
+    fields = output["facets"]["columnLineage"]["fields"]
+    assert [each["field"] for each in fields["twice"]["inputFields"]] == ["amount"]
+    assert fields["segment"]["inputFields"][0]["name"] == "postgres.public.customers"
+    assert {each["name"] for each in published["inputs"]} == {"postgres.public.orders", "postgres.public.customers"}
+    (checked,) = done["shop.bought.validate.paid"]["inputs"]
+    assertions = checked["inputFacets"]["dataQualityAssertions"]["assertions"]
+    assert {"assertion": "order_no.required", "success": True, "column": "order_no"} in assertions
+
+
+def test_a_run_that_goes_back(site: Site) -> None:
+    put(
+        site,
+        "back",
+        CSV_PRODUCT.replace("parts\n", "back\n").replace("parts.csv", "back.csv"),
+        back_csv="id,label\n1,bolt\n",
+    )
+    _, state = run(site, "factory.back")
+    assert state == "success"
+    put(
+        site,
+        "back",
+        CSV_PRODUCT.replace("parts\n", "back\n").replace("parts.csv", "back.csv"),
+        back_csv="id,label\n2,wrong\n",
+    )
+    second, state = run(site, "factory.back", full=True)
+    location = site.data / "factory" / "back" / "things"
+    assert pads.dataset(location).to_table()["label"].to_pylist() == ["wrong"]
+    first = next(each["dag_run_id"] for each in site.airflow.runs("factory.back") if each["dag_run_id"] != second)
+    undoing, state = run(site, "factory.back", rollback_to=first)
+    assert state == "success", site.airflow.log("factory.back", undoing, "record")
+    assert pads.dataset(location).to_table()["label"].to_pylist() == ["bolt"]
+    assert "nothing to do: this run goes back to version" in site.airflow.log("factory.back", undoing, "publish.things")
+    lost, state = run(site, "factory.back", rollback_to="nowhere")
+    assert state == "failed"
+    assert "no version 'nowhere' (there are" in site.airflow.log("factory.back", lost, "record")

@@ -1,0 +1,169 @@
+"""A transform that Spark runs: the same SQL, in Spark's words, from the same staged files to the same draft.
+
+The rows are read and written by Spark itself, wherever its workers are; what it wrote is validated and published like any
+other draft.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow_dataproducts.engine import staging
+from airflow_dataproducts.engine.masking import without_values
+from airflow_dataproducts.exceptions import ConfigurationError, TransformError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import pyarrow.dataset as pads
+
+    from airflow_dataproducts.engine.moment import Moment
+    from airflow_dataproducts.engine.staging import Staged
+    from airflow_dataproducts.engine.storage import Place
+    from airflow_dataproducts.manifest.types import DataType
+    from airflow_dataproducts.plan import TransformStep
+
+_TYPES = {
+    "string": "STRING", "integer": "INT", "bigint": "BIGINT", "float": "FLOAT", "double": "DOUBLE", "boolean": "BOOLEAN",
+    "date": "DATE", "timestamp": "TIMESTAMP_NTZ", "timestamptz": "TIMESTAMP", "binary": "BINARY",
+}  # fmt: skip
+_CONFIGURATION = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",  # a value that does not fit is an error, never NULL
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.parquet.compression.codec": "zstd",
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+}
+
+
+def transform(
+    step: TransformStep,
+    tables: Mapping[str, pads.Dataset],
+    draft: tuple[Place, tuple[str, ...]],
+    run: tuple[str, Moment],
+) -> Staged:
+    """Make one output in Spark with exactly the contract's columns and types.
+
+    Args:
+        step: what to make.
+        tables: the staged inputs and the outputs it uses, by name; Spark must reach their files.
+        draft: an empty folder that Spark can write, and the columns that become folders.
+        run: Spark Connect's address (sc://host:port), or a master such as local[*]; and when the run runs.
+
+    Raises:
+        TransformError: the SQL cannot be said in Spark's words, fails, misses a column, or gives a value its type cannot hold.
+        ConfigurationError: PySpark is not installed, or Spark cannot be reached.
+    """
+    (folder, partition_by), (remote, moment) = draft, run
+    query = _in_spark(step, moment)
+    with _session(remote) as spark, _errors(step.name):
+        for name, table in tables.items():
+            spark.read.parquet(*_uris(table, folder)).createOrReplaceTempView(name)
+        made = spark.sql(query)
+        found = {column.lower(): column for column in made.columns}
+        for column in step.output.contract.columns:
+            if column.name.lower() not in found:
+                raise TransformError(
+                    f"output {step.name}: the contract's column {column.name} is not in the result (it has {', '.join(made.columns)})"
+                )
+        casts = [
+            f"CAST(`{column.name}` AS {_type(step.name, column.type)}) AS `{column.name}`"
+            for column in step.output.contract.columns
+        ]
+        writer = made.selectExpr(*casts).write.mode("error")
+        if partition_by:
+            writer = writer.partitionBy(*partition_by)
+        writer.parquet(_uri(folder.path, folder))
+    kinds = {
+        column.name: str(_arrow(column.type)) for column in step.output.contract.columns if column.name in partition_by
+    }
+    return staging.written(folder, kinds)
+
+
+def _in_spark(step: TransformStep, moment: Moment) -> str:
+    import sqlglot
+
+    try:
+        (query,) = sqlglot.transpile(
+            moment.fill(step.sql or ""), read="duckdb", write="spark", unsupported_level=sqlglot.ErrorLevel.RAISE
+        )
+    except (sqlglot.errors.SqlglotError, ValueError) as error:
+        line = str(error).strip().splitlines()[0]
+        raise TransformError(
+            f"output {step.name}: the SQL cannot be said in Spark's words: {without_values(line)}"
+        ) from None
+    return query
+
+
+@contextmanager
+def _session(remote: str) -> Iterator[Any]:
+    """A session of its own, with exact types and no local clock."""
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError:
+        raise ConfigurationError("engine: spark needs PySpark: pip install 'airflow-dataproducts[spark]'") from None
+    builder = SparkSession.builder.appName("airflow-dataproducts")
+    if remote.startswith("sc://"):
+        builder = builder.remote(remote)
+    else:
+        local = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false"}
+        builder = builder.master(remote)
+        for name, value in local.items():
+            builder = builder.config(name, value)
+    try:
+        spark = builder.getOrCreate()
+        for name, value in _CONFIGURATION.items():
+            spark.conf.set(name, value)
+    except Exception as error:  # noqa: BLE001 - Java, gRPC and Spark have errors of their own
+        raise ConfigurationError(f"Spark at {remote} cannot be reached: {_line(error)}") from None
+    try:
+        yield spark
+    finally:
+        spark.stop()
+
+
+@contextmanager
+def _errors(output: str) -> Iterator[None]:
+    """One line for what Spark says, without the values it quotes."""
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except PySparkException as error:
+        raise TransformError(f"output {output}: {without_values(_line(error))}") from None
+
+
+def _line(error: Exception) -> str:
+    """Spark's message without its error class, hints and stack."""
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
+
+
+def _uris(table: pads.Dataset, near: Place) -> list[str]:
+    return [_uri(file, near) for file in table.files]
+
+
+def _uri(path: str, near: Place) -> str:
+    """A path in a file system as Spark names it."""
+    return f"file://{path}" if near.is_local else f"s3a://{path}"
+
+
+def _type(output: str, kind: DataType) -> str:
+    if kind.name == "decimal":
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    if kind.name not in _TYPES:
+        raise TransformError(f"output {output}: the type {kind} is not made in Spark; use engine: duckdb")
+    return _TYPES[kind.name]
+
+
+def _arrow(kind: DataType) -> Any:
+    import pyarrow as pa
+
+    plain = {
+        "integer": pa.int32(), "bigint": pa.int64(), "float": pa.float32(), "double": pa.float64(), "boolean": pa.bool_(),
+        "date": pa.date32(), "timestamp": pa.timestamp("us"), "timestamptz": pa.timestamp("us", "UTC"),
+    }  # fmt: skip
+    if kind.name == "decimal":
+        return pa.decimal128(kind.precision or 38, kind.scale or 0)
+    return plain.get(kind.name, pa.string())
