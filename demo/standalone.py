@@ -84,6 +84,12 @@ class Airflow:
         response.raise_for_status()
         return response
 
+    def wait_until_healthy(self) -> None:
+        """Wait for the API and all that it watches over, and log in."""
+        self.until("Airflow's API", lambda: self.request("GET", "/api/v2/version"))
+        self.until("Airflow healthy", lambda: _healthy(self.request("GET", "/api/v2/monitor/health")))
+        self.log_in()
+
     def log_in(self) -> None:
         """Get a token for the user admin."""
         body = {"username": "admin", "password": self.password}
@@ -162,6 +168,27 @@ def standalone(home: Path, settings: Mapping[str, str]) -> Iterator[Airflow]:
         home: a folder for it.
         settings: ``AIRFLOW__*`` variables beside those that keep it to the loopback interface.
     """
+    environment, password = local_environment(home, settings)
+    with (home / "standalone.log").open("wb") as log:
+        process = subprocess.Popen(
+            ["airflow", "standalone"],
+            env=environment, cwd=home, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+    airflow = Airflow(home, environment["AIRFLOW__API__BASE_URL"], password, process)
+    try:
+        airflow.wait_until_healthy()
+        yield airflow
+    finally:
+        stop(process)
+
+
+def local_environment(home: Path, settings: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """The variables of an Airflow that keeps to the loopback interface, and the password of its user admin.
+
+    Args:
+        home: a folder for it.
+        settings: further ``AIRFLOW__*`` variables.
+    """
     home.mkdir(parents=True, exist_ok=True)
     port = free_port()
     password = secrets.token_urlsafe(12)
@@ -188,26 +215,14 @@ def standalone(home: Path, settings: Mapping[str, str]) -> Iterator[Airflow]:
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         **settings,
     }
-    with (home / "standalone.log").open("wb") as log:
-        process = subprocess.Popen(
-            ["airflow", "standalone"],
-            env=environment, cwd=home, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-    airflow = Airflow(home, url, password, process)
-    try:
-        airflow.until("Airflow's API", lambda: airflow.request("GET", "/api/v2/version"))
-        airflow.until("Airflow healthy", lambda: _healthy(airflow.request("GET", "/api/v2/monitor/health")))
-        airflow.log_in()
-        yield airflow
-    finally:
-        _stop(process)
+    return environment, password
 
 
 def _healthy(answer: dict[str, dict[str, Any]]) -> bool:
     return all(part["status"] == "healthy" for part in answer.values() if part and part["status"] is not None)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
     """End the whole process group: gently, then not."""
     for sign, patience in ((signal.SIGTERM, 20), (signal.SIGKILL, 5)):
         try:

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import httpx
 import psycopg
 import pytest
 import requests
@@ -22,7 +17,7 @@ from airflow_dataproducts.engine.connections import ConnectionInfo, HttpSession
 from airflow_dataproducts.exceptions import ConfigurationError
 from airflow_dataproducts.settings import Settings, load_settings
 from demo.shop import postgres
-from demo.standalone import free_port
+from tests.parts import object_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,21 +87,8 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """moto's S3, over HTTP on the loopback interface. A process of its own: delta-rs asks while it holds the GIL."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    url = f"http://127.0.0.1:{port}"
-    for _ in range(300):
-        try:
-            httpx.get(f"{url}/moto-api/data.json", timeout=1)
-            break
-        except httpx.HTTPError:
-            time.sleep(0.1)
-    yield url
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    with object_store() as url:
+        yield url
 
 
 @pytest.fixture

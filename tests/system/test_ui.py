@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 from tests.conftest import MINIMAL
+from tests.parts import from_debian
 from tests.system.test_airflow import CSV_PRODUCT, SHOP_PRODUCT, error_naming, put, run
 
 if TYPE_CHECKING:
@@ -28,21 +28,6 @@ FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--window-size=1400,900", "--force-device-scale-factor=1", "--disable-dev-shm-usage",
 )  # fmt: skip
-
-
-def _install_chromium() -> None:
-    """Debian's Chromium where we may install it; elsewhere the tests are skipped, but never in CI."""
-    if shutil.which("chromium") and shutil.which("chromedriver"):
-        return
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        for command in (
-            ["apt-get", "update", "-qq"],
-            ["apt-get", "install", "-y", "-qq", "chromium", "chromium-driver"],
-        ):
-            subprocess.run(command, check=False, capture_output=True, timeout=500)
-    if not shutil.which("chromedriver"):
-        message = "Chromium and its driver are not installed (apt-get install chromium chromium-driver)"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
 
 
 class Browser:
@@ -91,7 +76,7 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def browser(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    _install_chromium()
+    from_debian("chromedriver", "chromium", "chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or "chromium"
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
