@@ -31,6 +31,7 @@ app.command("suite")(suite.suite)
 app.command("validate")(validate.validate)
 app.command("versions")(versions.versions)
 app.command("rollback")(versions.rollback)
+app.command("retention")(versions.retention)
 app.command("infer")(infer.infer)
 app.command("schema")(schema.schema)
 

@@ -1,4 +1,4 @@
-"""``dataproducts versions`` and ``dataproducts rollback``."""
+"""``dataproducts versions``, ``rollback`` and ``retention``: what was published before."""
 
 from __future__ import annotations
 
@@ -78,6 +78,34 @@ def rollback(
     else:
         for each, revision in revisions.items():
             typer.echo(f"{planned.product.id}.{each}: consumers see {revision} now")
+
+
+def retention(
+    path: ManifestArgument,
+    *,
+    apply: Annotated[bool, typer.Option("--apply", help="Set the lifecycle rules of S3 buckets, too.")] = False,
+    output: FormatOption = Format.TEXT,
+    root: RootOption = None,
+) -> None:
+    """Delete what the site's settings do not keep, and propose lifecycle rules for S3."""
+    from airflow_dataproducts import runtime
+    from airflow_dataproducts.runtime import lifecycle
+
+    planned = _plan(path, None, root)
+    with _run(planned, "retention") as run:
+        gone = runtime.tidy(run)
+        rules = lifecycle.proposed(run)
+        if apply:
+            lifecycle.apply(run, rules)
+    if output is Format.JSON:
+        print_json({"product": planned.product.id, "gone": gone, "lifecycle": rules, "applied": apply})
+        return
+    for name, count in gone.items():
+        typer.echo(f"{name}: {count} gone")
+    for bucket, each in rules.items():
+        for rule in each:
+            days, prefix = rule["Expiration"]["Days"], rule["Filter"]["Prefix"]
+            typer.echo(f"s3://{bucket}/{prefix}: expires after {days} days{'' if apply else ' (with --apply)'}")
 
 
 def _plan(path: ManifestArgument, name: str | None, root: RootOption) -> Plan:

@@ -334,6 +334,24 @@ class TestPostgres:
         )
         assert keys.fetchone() == (1,)
 
+    def test_checks_that_stop_a_run_are_the_tables_own(self, shelf: Shelf, database: psycopg.Connection) -> None:
+        columns = [
+            {"name": "id", "type": "bigint", "min": 1, "exclusive_max": 10},
+            {"name": "v", "type": "string", "enum": ["a", "it's"], "max_length": 4},
+            {"name": "p", "type": "integer", "min": 0, "on_violation": "warn"},
+        ]
+        shelf.publish("r1", {1: "a", 2: "it's"}, columns=columns)
+        found = database.execute(
+            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'c' ORDER BY conname"
+        ).fetchall()
+        assert [name for name, _ in found] == ["id.range", "v.enum", "v.length"]
+        assert all("NOT VALID" in text for _, text in found)
+        (table,) = database.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'mart' AND tablename LIKE 'things\\_\\_%'"
+        ).fetchall()[0]
+        with pytest.raises(psycopg.errors.CheckViolation):
+            database.execute(f"INSERT INTO mart.\"{table}\" VALUES (10, 'a', 1)")
+
     def test_grants_and_dependents_stay(self, shelf: Shelf, database: psycopg.Connection) -> None:
         shelf.publish("r1", {1: "a"})
         database.execute(

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 
 from airflow_dataproducts import runtime
 from airflow_dataproducts.catalog import tables
 from airflow_dataproducts.engine.targets import open_published
 from airflow_dataproducts.exceptions import ConfigurationError
-from airflow_dataproducts.runtime import Options
+from airflow_dataproducts.runtime import Options, lifecycle
 from tests.conftest import MINIMAL
 from tests.integration.conftest import info_of
 from tests.integration.home import Home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     import psycopg
 
@@ -185,3 +190,56 @@ def test_an_output_made_from_another(home: Home) -> None:
     assert [step.name for step in run.plan.transforms] == ["second_first", "second"]
     assert run.plan.transforms[1].uses == ("second_first",)
     assert home.run("r1")["second"] == 1
+
+
+def test_lifecycle_rules_join_those_of_others(tmp_path: Path, write: Write, bucket: str, s3_server: str) -> None:
+    client = boto3.client("s3", endpoint_url=s3_server, region_name="us-east-1")
+    other: Any = {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": "logs/"}, "Expiration": {"Days": 3}}
+    client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [other]})
+    text = MINIMAL.replace("{to: parquet}", f"{{to: parquet, location: 's3://{bucket}/lake/things'}}")
+    site = Home(tmp_path / "home", write(text, folder="product"))
+    run = site.open("retention")
+    for _ in range(2):
+        lifecycle.apply(run, lifecycle.proposed(run))
+    rules = {
+        rule["Filter"]["Prefix"]: rule for rule in client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    }
+    assert {prefix: rule["Expiration"]["Days"] for prefix, rule in rules.items()} == {
+        "logs/": 3, "lake/things.quarantine/": 30,
+    }  # fmt: skip
+    site.close()
+
+
+def dataproducts(home: Home, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "AIRFLOW_HOME": str(home.folder)}
+    command = [str(Path(sys.executable).parent / "dataproducts"), *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_commands(home: Home) -> None:
+    product = str(home.manifest.parent)
+    for run_id in ("r1", "r2"):
+        assert dataproducts(home, "run", product, "--run-id", run_id).returncode == 0
+        (home.manifest.parent / "things.csv").write_text("id,label\n3,c\n")
+    listed = json.loads(dataproducts(home, "versions", product, "--format", "json").stdout)
+    assert [(each["run_id"], each["rows"], each["state"], each["version"]) for each in listed] == [
+        ("r2", 1, "current", "1.0.0"), ("r1", 2, "old", "1.0.0"),
+    ]  # fmt: skip
+    done = dataproducts(home, "rollback", product)
+    assert done.stdout == f"test.things.things: consumers see {listed[1]['revision']} now\n"
+    shown = dataproducts(home, "versions", product).stdout
+    assert "undone" in shown
+    assert "current" in shown
+    wrong = dataproducts(home, "rollback", product, "--to", "r9")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+    assert "no version 'r9' (there are" in wrong.stderr
+    assert dataproducts(home, "rollback", product, "--to", "r2").returncode == 0
+    kept = json.loads(dataproducts(home, "retention", product, "--format", "json").stdout)
+    assert kept == {
+        "product": "test.things",
+        "gone": {"quarantine": 0, "staging": 0, "things": 0},
+        "lifecycle": {},
+        "applied": False,
+    }
+    ranged = dataproducts(home, "run", product, "--from", "2026-01-01", "--to", "2026-01-02")
+    assert (ranged.returncode, "a range needs merge or replace-partition" in ranged.stderr) == (2, True)

@@ -6,6 +6,7 @@ names them: its cost is that of a few files' footers, however many rows there ar
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.contract import modes
@@ -118,9 +119,12 @@ class DeltaTarget:
             return 0
         newest = [int(version.revision) for version in self.versions()[: keep.versions]]
         hours = max(int(keep.duration.total_seconds() // 3600), 0)
+        # The full listing finds what killed attempts left, too; neither is touched before its time.
+        vacuum = partial(table.vacuum, hours, enforce_retention_duration=False, full=True, keep_versions=newest)
         try:
-            # The full listing finds what killed attempts left, too; neither is touched before its time.
-            gone = table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True, keep_versions=newest)
+            gone = vacuum(dry_run=True)
+            if gone:  # it leaves commits of its own in the log
+                vacuum(dry_run=False)
         except (DeltaError, OSError) as error:
             raise PublishError(f"{self._place.uri} was not tidied: {_line(error)}") from None
         return len(gone)

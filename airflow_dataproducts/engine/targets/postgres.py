@@ -15,6 +15,7 @@ import tenacity
 
 from airflow_dataproducts.contract import ddl
 from airflow_dataproducts.contract.ddl import names, quote, text
+from airflow_dataproducts.contract.ddl_checks import check_constraints
 from airflow_dataproducts.contract.modes import NEW, OLD, comes, stays
 from airflow_dataproducts.contract.types import postgres_type
 from airflow_dataproducts.engine.sources.postgres import reason
@@ -178,7 +179,7 @@ class PostgresTarget:
         key = ddl.primary_key(contract, table)
         if key:
             cursor.execute(key)
-        for statement in ddl.comments(contract, table):
+        for statement in (*check_constraints(contract, table), *ddl.comments(contract, table)):
             cursor.execute(statement)
         rows = int(_one(cursor, f"SELECT count(*) FROM {table}"))
         values = ", ".join(text(each) for each in (self._view_name, request.run_id, name, request.version))
