@@ -221,8 +221,8 @@ class Catalog:
         read, marks = tables.extracts, tables.watermarks
         same = (read.c.product_id == product_id) & (read.c.run_id == run_id)
         with self._transaction() as connection:
-            then = dict(connection.execute(sa.select(read.c.input, read.c.watermark).where(same)).tuples().all())
-            for name, value in then.items():
+            read_up_to = connection.execute(sa.select(read.c.input, read.c.watermark).where(same)).all()
+            for name, value in read_up_to:
                 if value is not None:
                     mark = (marks.c.product_id == product_id) & (marks.c.input == name)
                     connection.execute(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -63,3 +64,13 @@ def one_output(plan: Plan, name: str | None) -> ValidateStep:
 def print_json(value: Any) -> None:
     """A value as JSON on stdout."""
     typer.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+
+
+def show_log(*, quiet: bool) -> None:
+    """The package's own log on stderr, as lines."""
+    log = logging.getLogger("airflow_dataproducts")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("        %(message)s"))
+    log.handlers = [handler]
+    log.propagate = False
+    log.setLevel(logging.ERROR if quiet else logging.INFO)

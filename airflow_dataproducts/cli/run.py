@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from datetime import UTC, datetime
 from functools import partial
@@ -10,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from airflow_dataproducts.cli.common import Format, FormatOption, ManifestArgument, RootOption, one_manifest, print_json
+from airflow_dataproducts.cli.common import (
+    Format,
+    FormatOption,
+    ManifestArgument,
+    RootOption,
+    one_manifest,
+    print_json,
+    show_log,
+)
 from airflow_dataproducts.exceptions import DataProductsError
 from airflow_dataproducts.plan import DOCUMENT, RECORD, load_plan, task_id
 
@@ -41,7 +48,7 @@ def run(  # noqa: PLR0913 - a command's options
 
     identity = run_id or f"manual__{datetime.now(UTC).isoformat(timespec='seconds')}"
     quiet = output is Format.JSON
-    _show_log(quiet=quiet)
+    show_log(quiet=quiet)
     asked = Options(full, start, end)
     planned, moment = asked.apply(load_plan(one_manifest(path), root), Moment.now(identity))
     rows = _run_all(planned, moment, quiet=quiet)
@@ -106,13 +113,3 @@ class _Steps:
             raise
         self._console.print(f"[green]done[/]    {task} [dim]{time.monotonic() - begun:.1f} s[/]", highlight=False)
         return result
-
-
-def _show_log(*, quiet: bool) -> None:
-    """The package's own log on stderr, as lines."""
-    log = logging.getLogger("airflow_dataproducts")
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("        %(message)s"))
-    log.handlers = [handler]
-    log.propagate = False
-    log.setLevel(logging.ERROR if quiet else logging.INFO)

@@ -16,6 +16,7 @@ from airflow_dataproducts.cli.common import (
     RootOption,
     one_manifest,
     print_json,
+    show_log,
 )
 from airflow_dataproducts.exceptions import ConfigurationError
 from airflow_dataproducts.plan import load_plan
@@ -44,14 +45,15 @@ def versions(
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("output", "revision", "version", "rows", "published", "run", ""):
-        table.add_column(heading, justify="right" if heading == "rows" else "left", no_wrap=heading == "revision")
+    for heading in ("", "output", "revision", "rows", "published", "version", "run"):
+        whole = heading in {"", "revision", "rows"}
+        table.add_column(heading, justify="right" if heading == "rows" else "left", no_wrap=whole)
     colours = {"current": "green", "undone": "dim"}
     for each in found:
         table.add_row(
-            each.output, each.revision, each.version or "", "" if each.rows is None else f"{each.rows:,}",
-            f"{each.published_at:%Y-%m-%d %H:%M:%S}", each.run_id or "", "" if each.state == "old" else each.state,
-            style=colours.get(each.state),
+            "" if each.state == "old" else each.state, each.output, each.revision,
+            "" if each.rows is None else f"{each.rows:,}", f"{each.published_at:%Y-%m-%d %H:%M:%S}", each.version or "",
+            each.run_id or "", style=colours.get(each.state),
         )  # fmt: skip
     Console().print(table if found else "nothing has been published yet")
 
@@ -71,6 +73,7 @@ def rollback(
     from airflow_dataproducts import runtime
 
     planned = _plan(path, name, root)
+    show_log(quiet=True)
     with _run(planned, f"rollback__{datetime.now(UTC).isoformat(timespec='seconds')}") as run:
         revisions = runtime.rollback(run, to, name)
     if output is Format.JSON:
@@ -92,6 +95,7 @@ def retention(
     from airflow_dataproducts.runtime import lifecycle
 
     planned = _plan(path, None, root)
+    show_log(quiet=True)
     with _run(planned, "retention") as run:
         gone = runtime.tidy(run)
         rules = lifecycle.proposed(run)

@@ -342,9 +342,9 @@ class TestPostgres:
         ]
         shelf.publish("r1", {1: "a", 2: "it's"}, columns=columns)
         found = database.execute(
-            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'c' ORDER BY conname"
+            "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'c' AND connamespace = 'mart'::regnamespace ORDER BY conname"
         ).fetchall()
-        assert [name for name, _ in found] == ["id.range", "v.enum", "v.length"]
+        assert [name for name, _ in found] == ["id.exclusive_range", "id.range", "v.enum", "v.length"]
         assert all("NOT VALID" in text for _, text in found)
         (table,) = database.execute(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'mart' AND tablename LIKE 'things\\_\\_%'"
