@@ -107,6 +107,7 @@ def test_a_retried_task_writes_the_same_again(url: sa.URL, plan: Plan) -> None:
         catalog.extracted(KEY, "things", {"rows": 5, "bytes": 9, "watermark": "5"})
         catalog.validated(KEY, "things", found)
         catalog.measured(KEY, "things", [metric])
+        catalog.traced(KEY, "things", [("id", "things", "number")])
         catalog.published(KEY, "things", publication)
         catalog.run_finished(KEY, {"things": "5"})
     for table in tables.metadata.sorted_tables:
