@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +22,13 @@ from airflow_dataproducts.contract import ddl
 from airflow_dataproducts.engine.validation import Tables, validate
 from airflow_dataproducts.engine.validation.remote import Warehouse, in_database
 from airflow_dataproducts.exceptions import ConfigurationError
+from demo.standalone import free_port
 from tests.integration.conftest import info_of
 from tests.integration.dirty_orders import BROKEN, CUSTOMERS, ROWS, broken, step
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import psycopg
 
     from airflow_dataproducts.settings import Settings
@@ -74,18 +81,47 @@ def test_in_spark(tmp_path: Path) -> None:
     assert json.loads(run.stdout.splitlines()[-1]) == BROKEN
 
 
-def test_a_transform_in_spark(tmp_path: Path) -> None:
+@contextmanager
+def connect_server(folder: Path) -> Iterator[str]:
+    """A Spark Connect server on the loopback interface; its address."""
+    import pyspark
+
+    folder.mkdir()
+    port = free_port()
+    own = {
+        "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false",
+        "spark.connect.grpc.binding.address": "127.0.0.1", "spark.connect.grpc.binding.port": str(port),
+    }  # fmt: skip
+    options = [part for name, value in own.items() for part in ("--conf", f"{name}={value}")]
+    submit = str(Path(pyspark.__file__).parent / "bin" / "spark-submit")
+    server = "org.apache.spark.sql.connect.service.SparkConnectServer"
+    process = subprocess.Popen(
+        [submit, "--master", "local[1]", *options, "--class", server, "spark-internal"],
+        cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        for _ in range(600):
+            with closing(socket.socket()) as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.2)
+        yield f"sc://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("through", ["a master", "Spark Connect"])
+def test_a_transform_in_spark(tmp_path: Path, through: str) -> None:
     """Exact values, DuckDB's SQL in Spark's words, folders, and errors without a value of the data."""
     if shutil.which("java") is None:
         pytest.skip("Spark needs Java")
-    script = "tests.integration.spark_transform"
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", script, str(tmp_path), "local[1]"],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-W", "ignore", "-m", "tests.integration.spark_transform", str(tmp_path)]
+    with connect_server(tmp_path / "server") if through == "Spark Connect" else nullcontext("local[1]") as remote:
+        done = subprocess.run([*command, remote], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert "The value" not in done.stderr  # what Spark says of a value that does not fit, with the value
     found = json.loads(done.stdout.splitlines()[-1])
     assert [(row["id"], row["total"], row["year"], row["made"]) for row in found["rows"]] == [
         (1, "0.1000", "2026", "2026-01-31"), (2, "12345678901234.5678", "2026", "2026-01-31"),

@@ -100,14 +100,20 @@ def _in_spark(step: TransformStep, moment: Moment) -> str:
 def _session(remote: str) -> Iterator[Any]:
     """A session of its own, with exact types and no local clock."""
     try:
+        from pyspark.logger import PySparkLogger
         from pyspark.sql import SparkSession
     except ImportError:
         raise ConfigurationError("engine: spark needs PySpark: pip install 'airflow-dataproducts[spark]'") from None
+    for talker in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        PySparkLogger.getLogger(talker).disabled = True  # they write every error with its values to the log
     builder = SparkSession.builder.appName("airflow-dataproducts")
     if remote.startswith("sc://"):
         builder = builder.remote(remote)
     else:
-        local = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false"}
+        local = {
+            "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false",
+            "spark.log.level": "FATAL",  # its errors quote values, and come as ours without them
+        }  # fmt: skip
         builder = builder.master(remote)
         for name, value in local.items():
             builder = builder.config(name, value)
