@@ -9,7 +9,7 @@ import random
 import signal
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -155,7 +155,7 @@ def test_a_full_disk(shelf: Shelf, mode: str) -> None:
 
 def crash(uri: str) -> None:
     """Kill a process of the database: it throws everybody out, and recovers from its log."""
-    with psycopg.connect(uri, autocommit=True) as connection:
+    with closing(psycopg.connect(uri, autocommit=True)) as connection:
         found = connection.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'").fetchone()
     if found:
         os.kill(found[0], signal.SIGKILL)
@@ -174,7 +174,7 @@ def wait_for(uri: str) -> None:
 
 def test_the_database_restarts(tmp_path: Path, settings: Settings) -> None:
     with postgres(tmp_path / "pg") as uri:
-        with psycopg.connect(uri) as connection:
+        with closing(psycopg.connect(uri)) as connection:
             shelf = Shelf({"to": "postgres", "connection": "db", "table": "mart.things"}, settings, info_of(connection))
         with Watched(shelf) as watched:
             failures: list[str] = []

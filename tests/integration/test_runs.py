@@ -185,7 +185,7 @@ def test_a_full_disk_in_staging(home: Home) -> None:
     process.start()
     message = queue.get(timeout=120)
     process.join()
-    assert message.startswith(f"the staging area {home.folder}/dataproducts/staging/test.things/")
+    assert message.startswith(f"{home.folder}/dataproducts/staging/test.things/")
     assert "is full" in message
     assert "set [dataproducts] staging to a larger one" in message
     assert home.run("r1") == {"things": 20_000}

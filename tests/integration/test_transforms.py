@@ -177,7 +177,7 @@ def test_shapes_tell_nothing() -> None:
         ("SELECT * FROM things", {("id", "things", "id"), ("word", "things", "word")}),
         (
             "WITH w AS (SELECT id, word || other AS word FROM things JOIN more USING (id)) SELECT * FROM w",
-            {("id", "things", "id"), ("word", "things", "word"), ("word", "more", "other")},
+            {("id", "things", "id"), ("id", "more", "id"), ("word", "things", "word"), ("word", "more", "other")},
         ),
         ("SELECT 1 AS id, 'x' AS word FROM things WHERE day = $run_date", set()),
         ("SELECT id, word FROM things UNION ALL SELECT id, other FROM more", {
