@@ -187,7 +187,7 @@ def test_a_full_disk_in_staging(home: Home) -> None:
     process.join()
     assert message.startswith(f"{home.folder}/dataproducts/staging/test.things/")
     assert "is full" in message
-    assert "set [dataproducts] staging to a larger one" in message
+    assert "set [dataproducts] staging (for outputs, storage) to a larger place" in message
     assert home.run("r1") == {"things": 20_000}
 
 

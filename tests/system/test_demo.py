@@ -35,5 +35,7 @@ def test_the_demo_goes_as_told(tmp_path: Path) -> None:
     aside = pads.dataset(data / "sales" / "orders" / "orders.quarantine").to_table()
     assert aside.num_rows == 205_000 // 4_000
     assert pads.dataset(data / "finance" / "revenue" / "daily").count_rows() > 0
-    assert not (data / "sales" / "returns").exists()
+    returns = data / "sales" / "returns" / "returns"
+    assert not returns.is_symlink()
+    assert not (returns / "_delta_log").exists()
     assert "admin, password" in result.stdout
