@@ -56,9 +56,19 @@ def one_output(plan: Plan, name: str | None) -> ValidateStep:
     steps = {step.name: step for step in plan.validations}
     if name is None and len(steps) > 1:
         raise ConfigurationError(f"{plan.product.id} has several outputs; say --output {' or '.join(steps)}")
-    if name is not None and name not in steps:
-        raise ConfigurationError(f"{plan.product.id} has no output {name!r} (allowed: {', '.join(steps)})")
+    known_output(plan, name)
     return steps[name or next(iter(steps))]
+
+
+def known_output(plan: Plan, name: str | None) -> None:
+    """See that an output that a user names is there; None names none.
+
+    Raises:
+        ConfigurationError: there is none of that name.
+    """
+    outputs = plan.product.outputs
+    if name is not None and name not in outputs:
+        raise ConfigurationError(f"{plan.product.id} has no output {name!r} (allowed: {', '.join(outputs)})")
 
 
 def print_json(value: Any) -> None:

@@ -14,11 +14,11 @@ from airflow_dataproducts.cli.common import (
     ManifestArgument,
     OutputOption,
     RootOption,
+    known_output,
     one_manifest,
     print_json,
     show_log,
 )
-from airflow_dataproducts.exceptions import ConfigurationError
 from airflow_dataproducts.plan import load_plan
 
 if TYPE_CHECKING:
@@ -114,8 +114,7 @@ def retention(
 
 def _plan(path: ManifestArgument, name: str | None, root: RootOption) -> Plan:
     planned = load_plan(one_manifest(path), root)
-    if name is not None and name not in planned.product.outputs:
-        raise ConfigurationError(f"no output {name!r} (there are {', '.join(planned.product.outputs)})")
+    known_output(planned, name)
     return planned
 
 

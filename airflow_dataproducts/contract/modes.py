@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 from airflow_dataproducts.contract.ddl import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from airflow_dataproducts.manifest.outputs import Output
 
 NEW, OLD = "n", "o"
@@ -51,8 +49,7 @@ def comes(output: Output, old: str | None) -> str:
     if output.publish.deleted is not None:
         parts.append(f"{NEW}.{quote(output.publish.deleted)} IS NOT TRUE")
     if output.publish.order_by is not None and old is not None:
-        order = quote(output.publish.order_by)
-        newer = f"{OLD}.{order} > {NEW}.{order}"
+        newer = _is_newer(output.publish.order_by)
         parts.append(f"NOT EXISTS (SELECT 1 FROM {old} {OLD} WHERE {same_key(output)} AND {newer})")
     return " AND ".join(parts) or "true"
 
@@ -64,16 +61,20 @@ def same_key(output: Output) -> str:
 
 def same_partition(output: Output) -> str:
     """The condition that a row of ``n`` and one of ``o`` are of one partition; NULL is one too."""
-    columns: Iterable[str] = output.publish.partition_by
-    return " AND ".join(f"{NEW}.{quote(name)} IS NOT DISTINCT FROM {OLD}.{quote(name)}" for name in columns)
+    names = output.publish.partition_by
+    return " AND ".join(f"{NEW}.{quote(name)} IS NOT DISTINCT FROM {OLD}.{quote(name)}" for name in names)
 
 
 def not_late(output: Output) -> str | None:
     """The condition that ``n`` is not older than ``o``; None where nothing orders them. A missing moment is no reason to wait."""
     if output.publish.order_by is None:
         return None
-    order = quote(output.publish.order_by)
-    return f"({OLD}.{order} > {NEW}.{order}) IS NOT TRUE"
+    return f"({_is_newer(output.publish.order_by)}) IS NOT TRUE"
+
+
+def _is_newer(order_by: str) -> str:
+    """The condition that ``o`` is newer than ``n``."""
+    return f"{OLD}.{quote(order_by)} > {NEW}.{quote(order_by)}"
 
 
 def _and(condition: str | None) -> str:

@@ -64,9 +64,7 @@ def open_files(folder: Place, folders: Mapping[str, str]) -> pads.Dataset:
     """
     import pyarrow.dataset as pads
 
-    return pads.dataset(
-        folder.path, filesystem=folder.filesystem, format="parquet", partitioning=partitioning(folders), schema=None
-    )
+    return pads.dataset(folder.path, filesystem=folder.filesystem, format="parquet", partitioning=partitioning(folders))
 
 
 def data_files(folder: Place) -> list[str]:

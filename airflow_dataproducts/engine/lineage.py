@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_dataproducts.manifest.sql import tables_among, with_values
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -35,15 +37,10 @@ def links(step: TransformStep, tables: Mapping[str, Sequence[str]]) -> list[Link
         step: the transform.
         tables: the columns of the inputs, and of the other outputs, by name.
     """
-    used = [name for name in tables if name not in step.uses] + list(step.uses)
-    if step.sql is not None:
-        from airflow_dataproducts.manifest.sql import tables_among
-
-        used = tables_among(step.sql, tables)
-    found = {Link("", table, "") for table in used}
-    if step.sql is not None:
-        found |= set(_columns(step, step.sql, tables))
-    return sorted(found)
+    if step.sql is None:
+        return sorted(Link("", table, "") for table in tables)
+    used = {Link("", table, "") for table in tables_among(step.sql, tables)}
+    return sorted(used | set(_columns(step, step.sql, tables)))
 
 
 def _columns(step: TransformStep, sql: str, tables: Mapping[str, Sequence[str]]) -> Iterator[Link]:
@@ -52,8 +49,6 @@ def _columns(step: TransformStep, sql: str, tables: Mapping[str, Sequence[str]])
     from sqlglot import exp
     from sqlglot.errors import SqlglotError
     from sqlglot.lineage import lineage
-
-    from airflow_dataproducts.manifest.sql import with_values
 
     logging.getLogger("sqlglot").setLevel(logging.ERROR)
     plain = with_values(sql, lambda _name: "NULL")

@@ -128,7 +128,8 @@ def write(folder: Place, stream: Stream, partition_by: Sequence[str] = ()) -> St
     except BaseException:
         _abandon(writer, folder)
         raise
-    return Staged(folder.uri, writer.rows, _size(folder), folders=layout.kinds(stream.schema, partition_by))
+    size = _size(folder, layout.data_files(folder))
+    return Staged(folder.uri, writer.rows, size, folders=layout.kinds(stream.schema, partition_by))
 
 
 def _wait(writing: Future[None] | None) -> None:
@@ -169,9 +170,8 @@ def save(folder: Place, relation: duckdb.DuckDBPyRelation, partition_by: Sequenc
 
 
 def _saved(folder: Place, schema: pa.Schema, partition_by: Sequence[str]) -> Staged:
-    if not layout.data_files(folder):
-        return write(folder, Stream(schema, iter(())), partition_by)
-    return written(folder, layout.kinds(schema, partition_by))
+    found = written(folder, layout.kinds(schema, partition_by))
+    return found if found.bytes else write(folder, Stream(schema, iter(())), partition_by)
 
 
 def written(folder: Place, folders: Mapping[str, str]) -> Staged:
@@ -185,7 +185,7 @@ def written(folder: Place, folders: Mapping[str, str]) -> Staged:
 
     files = layout.data_files(folder)
     rows = sum(pq.read_metadata(file, filesystem=folder.filesystem).num_rows for file in files)
-    return Staged(folder.uri, rows, _size(folder), folders=folders)
+    return Staged(folder.uri, rows, _size(folder, files), folders=folders)
 
 
 def duck_os_error(error: Exception) -> OSError:
@@ -258,8 +258,8 @@ def _token() -> str:
     return uuid.uuid4().hex[:12]
 
 
-def _size(folder: Place) -> int:
-    return int(sum(folder.filesystem.get_file_info(file).size for file in layout.data_files(folder)))
+def _size(folder: Place, files: list[str]) -> int:
+    return int(sum(info.size for info in folder.filesystem.get_file_info(files)))
 
 
 def read(staged: Staged, connections: Connections | None = None) -> pads.Dataset:

@@ -288,8 +288,7 @@ def _types_of(schema: pa.Schema, table: DeltaTable | None) -> pa.Schema:
     fields = []
     for field in schema:
         kind = there.field(field.name).type if field.name in there.names else field.type
-        same = _plain(kind) == _plain(field.type)
-        fields.append(field if same else pa.field(field.name, pa.schema([pa.field("v", kind)]).field(0).type))
+        fields.append(field if _plain(kind) == _plain(field.type) else pa.field(field.name, kind))
     return pa.schema(fields)
 
 
