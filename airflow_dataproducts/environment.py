@@ -70,7 +70,7 @@ class AirflowConnections:
         """
         info = self.get(connection_id)
         if info.is_postgres:
-            return info.postgres_uri().replace("postgresql://", "postgresql+psycopg2://", 1)
+            return info.sqlalchemy_url()
         if info.type == "sqlite":
             return f"sqlite:///{info.host}"
         return str(_sql_hook(connection_id).get_uri())

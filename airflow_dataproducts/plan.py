@@ -48,6 +48,7 @@ class ExtractStep:
         incremental: read only rows past the watermark of the cursor, and keep it.
         anew: read from the start all the same.
         window: read only the rows of these days, and leave the watermark where it is.
+        stays: the rows stay in their database, which makes outputs of them itself.
     """
 
     name: str
@@ -55,6 +56,7 @@ class ExtractStep:
     incremental: bool
     anew: bool = False
     window: Window | None = None
+    stays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,13 +181,19 @@ def build_plan(manifest: Manifest) -> Plan:
     folder = manifest.path.absolute().parent
     uses = manifest.uses()
     order = list(TopologicalSorter(uses).static_order()) if any(uses.values()) else list(uses)
+    staying = manifest.staying()
     whole = any(output.publish.mode == "replace" for output in product.outputs.values())
     return Plan(
         product=product,
         path=manifest.path,
         schedule=_schedule(product),
         extracts=tuple(
-            ExtractStep(name, _absolute(each, folder), bool(getattr(each, "cursor", None)) and not whole)
+            ExtractStep(
+                name,
+                _absolute(each, folder),
+                bool(getattr(each, "cursor", None)) and not whole,
+                stays=name in staying,
+            )
             for name, each in product.inputs.items()
         ),
         transforms=tuple(_transform(manifest, name, uses[name]) for name in order),

@@ -51,10 +51,11 @@ def plan(path: ManifestArgument, *, output: FormatOption = Format.TEXT, root: Ro
 def describe(step: Step) -> str:
     """A step in a line."""
     if isinstance(step, ExtractStep):
-        return _source(step)
+        return f"{_source(step)}{', which stays there' if step.stays else ''}"
     if isinstance(step, TransformStep):
         how = step.function or f"SQL, {len((step.sql or '').strip().splitlines())} line(s)"
-        return f"{how}, cast to {len(step.output.contract.columns)} column(s)"
+        where = "" if step.output.engine == "duckdb" else f" in {step.output.engine}"
+        return f"{how}{where}, cast to {len(step.output.contract.columns)} column(s)"
     if isinstance(step, ValidateStep):
         count = Counter(check.on_violation for check in step.checks)
         aside = f", {count['quarantine']} set rows aside" if count["quarantine"] else ""

@@ -9,7 +9,8 @@ from airflow_dataproducts.contract.types import postgres_type
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from airflow_dataproducts.manifest.contract import Contract
+    from airflow_dataproducts.manifest.contract import Column, Contract
+    from airflow_dataproducts.manifest.types import DataType
 
 
 def quote(name: str) -> str:
@@ -48,14 +49,34 @@ def create_table(contract: Contract, table: str, *, loading: bool = False) -> st
     """
     lines = []
     for column in contract.columns:
-        key = column.name in contract.primary_key
-        strict = key or (
-            column.required and column.on_violation != "warn" and column.severity in {None, "critical", "high"}
-        )
         kind = postgres_type(column.type)
         kind = "text" if loading and kind in _LOADED_AS_TEXT else kind
-        lines.append(f"{quote(column.name)} {kind}{' NOT NULL' if strict else ''}")
+        lines.append(f"{quote(column.name)} {kind}{' NOT NULL' if _is_strict(contract, column) else ''}")
     return f"CREATE TABLE {table} (\n  " + ",\n  ".join(lines) + "\n)"
+
+
+def _is_strict(contract: Contract, column: Column) -> bool:
+    if column.name in contract.primary_key:
+        return True
+    return column.required and column.on_violation != "warn" and column.severity in {None, "critical", "high"}
+
+
+def draft_type(kind: DataType) -> str:
+    """The type of a column of rows that are not yet checked: no length, which a cast would cut texts to."""
+    return "text" if kind.length is not None else postgres_type(kind)
+
+
+def settle(contract: Contract, table: str) -> Iterator[str]:
+    """The statement that gives a table made of a query what ``create_table`` would have said, in one look at its rows."""
+    changes = []
+    for column in contract.columns:
+        name, kind = quote(column.name), postgres_type(column.type)
+        if kind != draft_type(column.type):
+            changes.append(f"ALTER {name} TYPE {kind}")
+        if _is_strict(contract, column):
+            changes.append(f"ALTER {name} SET NOT NULL")
+    if changes:
+        yield f"ALTER TABLE {table} {', '.join(changes)}"
 
 
 def finish_loading(contract: Contract, table: str) -> Iterator[str]:

@@ -43,6 +43,10 @@ class ConnectionInfo:
         query = f"?{urlencode(options)}" if options else ""
         return f"postgresql://{at}{host}{port}/{quote(self.schema or '', safe='')}{query}"
 
+    def sqlalchemy_url(self) -> str:
+        """The same for SQLAlchemy."""
+        return self.postgres_uri().replace("postgresql://", "postgresql+psycopg2://", 1)
+
 
 _LIBPQ = frozenset({"sslmode", "sslcert", "sslkey", "sslrootcert", "options", "connect_timeout", "application_name"})
 

@@ -11,10 +11,12 @@ from pydantic import ValidationError
 
 from airflow_dataproducts.exceptions import Finding, ManifestError
 from airflow_dataproducts.manifest.defaults import default_root, defaults_files, load_defaults, merge, origin
+from airflow_dataproducts.manifest.engines import pushed_down
 from airflow_dataproducts.manifest.inputs import QueryInput
 from airflow_dataproducts.manifest.messages import to_findings
 from airflow_dataproducts.manifest.nodes import Document, Loc, field_name, locate
 from airflow_dataproducts.manifest.product import Product
+from airflow_dataproducts.manifest.reading import reading_problems, sources_of
 from airflow_dataproducts.manifest.sql import is_function, tables_among, unknown_parameter
 
 if TYPE_CHECKING:
@@ -81,6 +83,23 @@ class Manifest:
             found[name] = tuple(dict.fromkeys([*output.uses, *tables_among(self.sql(name) or "", others)]))
         return found
 
+    def reads(self) -> dict[str, list[str]]:
+        """The inputs that each output's SQL and rules read; a function may read all."""
+        product = self.product
+        texts = {name: self.sql(name) for name in product.outputs}
+        return {
+            name: list(product.inputs) if sql is None else sources_of(product, name, sql) for name, sql in texts.items()
+        }
+
+    def staying(self) -> set[str]:
+        """The inputs whose rows stay in their database, which makes outputs of them itself."""
+        inside = {name for name, output in self.product.outputs.items() if pushed_down(output)}
+        return (
+            {source for name, sources in self.reads().items() if name in inside for source in sources}
+            if inside
+            else set()
+        )
+
     def sql_file(self, transform: str) -> Path | None:
         """The file that ``transform`` names, beside the manifest; None for inline SQL and functions."""
         text = transform.strip()
@@ -114,6 +133,8 @@ def load_manifest(path: Path, root: Path | None = None) -> Manifest:
         raise ManifestError([*findings, *to_findings(error.errors(), documents, Product)]) from None
     manifest = Manifest(product, tuple(documents))
     findings += [*_missing_files(manifest), *_parameter_findings(manifest), *_circles(manifest)]
+    if any(pushed_down(output) for output in product.outputs.values()):
+        findings += [manifest.finding(*each) for each in reading_problems(product, manifest.reads(), manifest.uses())]
     if findings:
         raise ManifestError(findings)
     return manifest

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import PydanticCustomError
 
-from airflow_dataproducts.manifest.sql import is_function
+from airflow_dataproducts.manifest.engines import engine_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from airflow_dataproducts.manifest.nodes import Loc
     from airflow_dataproducts.manifest.outputs import Output
 
-ENGINES = ("duckdb", "spark")
-"""What runs a transform's SQL."""
 Problem = tuple["Loc", str]
 
 
@@ -41,10 +39,7 @@ def output_problems(output: Output) -> Iterator[Problem]:
     for name in ("order_by", "deleted"):
         if getattr(publish, name) is not None and publish.mode != "merge":
             yield ("publish", name), f"is for mode merge; found mode {publish.mode!r}"
-    if output.engine not in ENGINES:
-        yield ("engine",), f"found {output.engine!r}; this release runs transforms in {' or '.join(ENGINES)}"
-    elif output.engine == "spark" and output.transform is not None and is_function(output.transform):
-        yield ("engine",), "found 'spark' for a function; Spark runs SQL, a function runs where the task does"
+    yield from engine_problems(output)
 
 
 def _unknown_columns(output: Output) -> Iterator[Problem]:

@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING
 
 from airflow_dataproducts.contract import rules as r
 from airflow_dataproducts.engine import staging
+from airflow_dataproducts.engine.kept import Kept
 from airflow_dataproducts.engine.staging import Staged
 from airflow_dataproducts.engine.storage import open_place
 from airflow_dataproducts.exceptions import ContractViolation, DataProductsError
+from airflow_dataproducts.manifest.engines import pushed_down
 from airflow_dataproducts.runtime.report import log_result, violation
 from airflow_dataproducts.runtime.run import folder_of, log
 from airflow_dataproducts.runtime.versions import tidy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pyarrow.dataset as pads
 
     from airflow_dataproducts.catalog.store import RunKey
     from airflow_dataproducts.engine.lineage import Link
+    from airflow_dataproducts.engine.metrics import ColumnMetric
     from airflow_dataproducts.engine.storage import Place
     from airflow_dataproducts.engine.targets import Target
     from airflow_dataproducts.engine.validation import Before, Validation
@@ -48,15 +51,57 @@ def validate(
     Raises:
         ContractViolation: a check failed that forbids publishing. The result is in the catalog all the same.
     """
-    from airflow_dataproducts.engine.validation import Tables
-    from airflow_dataproducts.engine.validation import validate as check
-
     target = run.target(step)
     if target.published(run.run_id) is not None:
         # A run tried again from the start: its own rows are among those that consumers see, and would break every key.
         log.info("output %s: this run has published it already, so it has been valid", step.name)
         return {"staged": outputs[step.name], "quarantine": None, "summary": _summary(run, step)}
-    tables = Tables(*({name: run.read(each) for name, each in references.items()} for references in (outputs, inputs)))
+    if pushed_down(step.output):
+        found = _in_database(run, step, inputs, outputs)
+        _judge(run, found, inputs)
+        return {"staged": outputs[step.name], "quarantine": None, "summary": found.summary()}
+    return _in_files(run, step, inputs, outputs)
+
+
+def _judge(run: Run, found: Validation, inputs: Mapping[str, Reference]) -> None:
+    """Keep the result, and stop the run where it says so."""
+    _record(run, found)
+    log_result(run, found)
+    if found.failures:
+        raise ContractViolation(violation(found, inputs))
+
+
+def _in_database(
+    run: Run, step: ValidateStep, inputs: Mapping[str, Reference], outputs: Mapping[str, Reference]
+) -> Validation:
+    """Check an output's draft where it is, in its database."""
+    from airflow_dataproducts.engine.transforms import database
+    from airflow_dataproducts.engine.validation.remote import Warehouse, in_database
+
+    kept = {name: each for name, one in {**inputs, **outputs}.items() if (each := Kept.among(one)) is not None}
+    draft = kept.pop(step.name)
+    info = run.connections.get(step.output.engine)
+    where = Warehouse(
+        info.sqlalchemy_url(), draft.relation.replace('"', ""), {name: each.relation for name, each in kept.items()},
+        database.whole(step.output, draft, info), _measured(run, step),
+    )  # fmt: skip
+    return in_database(step, where)
+
+
+def _in_files(
+    run: Run, step: ValidateStep, inputs: Mapping[str, Reference], outputs: Mapping[str, Reference]
+) -> Reference:
+    """Check an output's files, and part them."""
+    from airflow_dataproducts.engine.validation import Tables
+    from airflow_dataproducts.engine.validation import validate as check
+
+    target = run.target(step)
+    tables = Tables(
+        *(
+            {name: run.read(each) for name, each in references.items() if "relation" not in each}
+            for references in (outputs, inputs)
+        )
+    )
     parted: dict[str, Staged] = {}
 
     def part(found: Validation, split: Split) -> None:
@@ -64,10 +109,7 @@ def validate(
             parted.update(_set_aside(run, step, split))
 
     found = check(step, tables, run.settings, _before(run, step, target), then=part)
-    _record(run, found)
-    log_result(run, found)
-    if found.failures:
-        raise ContractViolation(violation(found, inputs))
+    _judge(run, found, inputs)
     staged = Staged.from_dict(outputs[step.name])
     if parted and parted["good"].rows + parted["bad"].rows != staged.rows:
         raise DataProductsError(
@@ -112,11 +154,16 @@ def lineage(run: Run, inputs: Mapping[str, Reference | None]) -> dict[str, list[
     """
     from airflow_dataproducts.engine.lineage import links
 
-    read = {name: run.read(each).schema.names for name, each in inputs.items() if each}
+    read = {name: _columns(run, each) for name, each in inputs.items() if each}
     made = {step.name: [column.name for column in step.output.contract.columns] for step in run.plan.transforms}
     return {
         step.name: links(step, {**{name: made[name] for name in step.uses}, **read}) for step in run.plan.transforms
     }
+
+
+def _columns(run: Run, reference: Reference) -> Sequence[str]:
+    rows = run.rows(reference)
+    return rows.columns if isinstance(rows, Kept) else rows.schema.names
 
 
 def _trace(run: Run, inputs: Mapping[str, Reference | None]) -> None:
@@ -134,7 +181,6 @@ def _clear_staging(run: Run) -> None:
 
 
 def _pages(run: Run, validated: Mapping[str, Reference | None]) -> Reference:
-    from airflow_dataproducts.engine.metrics import column_metrics
     from airflow_dataproducts.engine.validation.docs import Subject, render
 
     pages = {}
@@ -148,10 +194,21 @@ def _pages(run: Run, validated: Mapping[str, Reference | None]) -> Reference:
         pages[step.name] = place.uri
         reference = validated.get(step.name)
         if reference is not None:
-            metrics = column_metrics(step.output.contract, run.read(reference["staged"]), run.settings)
+            metrics = _metrics(run, step, reference["staged"])
             run.catalog.measured(run.key, step.name, [asdict(metric) for metric in metrics])
         log.info("output %s: Data Docs at %s", step.name, place.uri)
     return pages
+
+
+def _metrics(run: Run, step: ValidateStep, reference: Reference) -> Sequence[ColumnMetric]:
+    from airflow_dataproducts.engine.metrics import aggregates, column_metrics, read_metrics
+    from airflow_dataproducts.engine.transforms import database
+
+    contract, rows = step.output.contract, run.rows(reference)
+    if isinstance(rows, Kept):
+        info = run.connections.get(rows.connection)
+        return read_metrics(contract, database.metrics(rows, aggregates(contract), info))
+    return column_metrics(contract, rows, run.settings)
 
 
 def docs_place(settings: Settings, key: RunKey, output: str) -> Place:
@@ -170,9 +227,12 @@ def _before(run: Run, step: ValidateStep, target: Target) -> Before:
     """What was there before this run: the rows consumers see, and what earlier runs measured."""
     from airflow_dataproducts.engine.validation import Before
 
+    return Before(_current(step, target), _measured(run, step))
+
+
+def _measured(run: Run, step: ValidateStep) -> dict[str, tuple[str, ...]]:
     window = max((getattr(check.rule, "window", 1) for check in step.checks), default=1)
-    measured = run.catalog.measured_before(run.key, step.name, window)
-    return Before(_current(step, target), measured)
+    return run.catalog.measured_before(run.key, step.name, window)
 
 
 def _current(step: ValidateStep, target: Target) -> pads.Dataset | None:

@@ -36,7 +36,7 @@ def publish(run: Run, step: PublishStep, validated: Reference) -> Reference:
     if publication is None:
         if validated["quarantine"]:
             _publish_quarantine(run, step, validated["quarantine"])
-        data = run.read(validated["staged"])
+        data = run.rows(validated["staged"])
         publication = target.publish(Request(product.id, product.version, step.name, step.output, run.run_id, data))
         log.info("output %s: published at %s, %s rows", step.name, publication.location, f"{publication.rows:,}")
     else:

@@ -7,9 +7,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.engine import staging
+from airflow_dataproducts.engine.kept import Kept
 from airflow_dataproducts.engine.sources import Published, Reading, open_source
 from airflow_dataproducts.engine.staging import Staged, Stream
 from airflow_dataproducts.exceptions import SourceChangedError
+from airflow_dataproducts.manifest.engines import pushed_down
 from airflow_dataproducts.runtime.run import counts, log
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ def extract(run: Run, step: ExtractStep) -> Reference:
     """Copy an input to staging.
 
     Returns:
-        The fields of :class:`Staged`.
+        The fields of :class:`Staged`, or of :class:`Kept` where the rows stay in their database.
     """
     run.catalog.run_started(run.plan, run.run_id)
     watermark = _watermark(run, step)
@@ -34,6 +36,33 @@ def extract(run: Run, step: ExtractStep) -> Reference:
         run.connections, run.settings, lambda source: _published(run, source), _looking_back(step, watermark),
         _same_end(run, step, watermark), (step.window.start, step.window.end) if step.window else None, run.moment,
     )  # fmt: skip
+    found: Kept | Staged
+    if step.stays:
+        from airflow_dataproducts.engine.sources.inside import look
+
+        found = look(step.name, step.source, reading)
+        found = replace(found, watermark=found.watermark or watermark)
+    else:
+        found = _staged(run, step, reading, watermark)
+    run.catalog.extracted(run.key, step.name, {"rows": found.rows, "bytes": found.bytes, "watermark": found.watermark})
+    log.info("input %s: %s rows%s, %s", step.name, f"{found.rows:,}", _since(step, reading), _where(found))
+    return found.to_dict()
+
+
+def _since(step: ExtractStep, reading: Reading) -> str:
+    cursor = getattr(step.source, "cursor", None)
+    since = "".join(f" {sign} {value}" for sign, value in reading.bounds) if cursor else ""
+    return f" with {cursor}{since}" if since else ""
+
+
+def _where(found: Kept | Staged) -> str:
+    if isinstance(found, Staged):
+        return f"{found.bytes / 2**20:.1f} MiB staged"
+    return f"which stay in {found.connection}"
+
+
+def _staged(run: Run, step: ExtractStep, reading: Reading, watermark: str | None) -> Staged:
+    """The input's rows, copied to staging."""
     cursor = getattr(step.source, "cursor", None)
     with open_source(step.name, step.source, reading) as stream:
         if cursor and cursor not in stream.schema.names:
@@ -42,14 +71,7 @@ def extract(run: Run, step: ExtractStep) -> Reference:
             )
         highest = _Highest(cursor)
         staged = staging.write(staging.new_folder(run.staging, "extract", step.name), highest.watch(stream))
-    staged = Staged(staged.uri, staged.rows, staged.bytes, highest.text or watermark)
-    run.catalog.extracted(
-        run.key, step.name, {"rows": staged.rows, "bytes": staged.bytes, "watermark": staged.watermark}
-    )
-    since = "".join(f" {sign} {value}" for sign, value in reading.bounds) if cursor else ""
-    since = f" with {cursor}{since}" if since else ""
-    log.info("input %s: %s rows%s, %.1f MiB staged", step.name, f"{staged.rows:,}", since, staged.bytes / 2**20)
-    return staged.to_dict()
+    return Staged(staged.uri, staged.rows, staged.bytes, highest.text or watermark)
 
 
 def transform(
@@ -69,6 +91,9 @@ def transform(
     from airflow_dataproducts.engine.transforms import transform as make
 
     read = {**{name: outputs[name] for name in step.uses}, **inputs}
+    if pushed_down(step.output):
+        return _in_database(run, step, read)
+    read = {name: each for name, each in read.items() if "relation" not in each}
     tables = {name: run.read(each) for name, each in read.items()}
     draft = run.draft(step, "transform")
     if step.output.engine == "spark":
@@ -80,6 +105,16 @@ def transform(
         staged = make(step, tables, draft.save, run.settings, run.moment)
     log.info("output %s: %s rows made from %s", step.name, f"{staged.rows:,}", counts(read))
     return staged.to_dict()
+
+
+def _in_database(run: Run, step: TransformStep, read: Mapping[str, Reference]) -> Reference:
+    from airflow_dataproducts.engine.transforms import database
+
+    tables = {name: kept for name, each in read.items() if (kept := Kept.among(each)) is not None}
+    info = run.connections.get(step.output.engine)
+    made = database.transform(step, tables, info, (run.plan.product.version, run.moment))
+    log.info("output %s: %s rows made in %s, which they do not leave", step.name, f"{made.rows:,}", info.id)
+    return made.to_dict()
 
 
 def _watermark(run: Run, step: ExtractStep) -> str | None:

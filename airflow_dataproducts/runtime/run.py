@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from airflow_dataproducts.catalog.store import RunKey
 from airflow_dataproducts.engine import staging
+from airflow_dataproducts.engine.kept import Kept
 from airflow_dataproducts.engine.staging import Staged
 from airflow_dataproducts.engine.storage import open_place
 from airflow_dataproducts.engine.targets import open_target
@@ -160,6 +161,10 @@ class Run:
     def read(self, reference: Reference) -> pads.Dataset:
         """The rows that a reference names."""
         return staging.read(Staged.from_dict(reference), self.connections)
+
+    def rows(self, reference: Reference) -> pads.Dataset | Kept:
+        """The rows that a reference names, which may stay in their database."""
+        return Kept.among(reference) or self.read(reference)
 
     @property
     def folder(self) -> str:

@@ -121,12 +121,13 @@ def home(tmp_path: Path, write: Callable[..., Path]) -> Iterator[Home]:
 )
 def shelf(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> Shelf:
     """Every kind of target, one after the other."""
-    from tests.integration.shelf import Shelf  # it needs what is above
+    from tests.integration.shelf import InsideShelf, Shelf  # it needs what is above
 
     name = str(request.param)
-    if name == "postgres":
+    if name.startswith("postgres"):
         info = info_of(request.getfixturevalue("database"))
-        return Shelf({"to": "postgres", "connection": "db", "table": "mart.things"}, settings, info)
+        shelf_of = InsideShelf if name == "postgres-inside" else Shelf
+        return shelf_of({"to": "postgres", "connection": "db", "table": "mart.things"}, settings, info)
     kind = name.removeprefix("s3-").split("-")[0]
     root = f"s3://{request.getfixturevalue('bucket')}" if name.startswith("s3") else str(tmp_path)
     partitions = {"partition_by": ["p"]} if name.endswith("partitioned") else {}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.engine.targets import Request
-from tests.integration.shelf import Shelf
+from tests.integration.shelf import InsideShelf, Shelf
 
 if TYPE_CHECKING:
     from airflow_dataproducts.engine.connections import ConnectionInfo
@@ -24,7 +24,7 @@ class Attempt:
     """A run's attempt to publish, and what happens to it.
 
     Attributes:
-        publish_to, settings, infos: the shelf.
+        kind, publish_to, settings, infos: the shelf.
         run, rows, mode: what is published.
         environment: variables of the object store.
         at_call: the Python call within publish at which the process is killed; None for never.
@@ -33,6 +33,7 @@ class Attempt:
         report: the file that takes the number of calls.
     """
 
+    kind: type[Shelf]
     publish_to: dict[str, Any]
     settings: Settings
     infos: list[ConnectionInfo]
@@ -49,10 +50,11 @@ class Attempt:
 def publish(attempt: Attempt) -> None:
     """Make the draft, then publish it while what is to happen happens."""
     os.environ.update(attempt.environment)
-    shelf = Shelf(dict(attempt.publish_to), attempt.settings, *attempt.infos)
-    data = shelf.draft(attempt.run, attempt.rows, attempt.mode)
+    shelf = attempt.kind(dict(attempt.publish_to), attempt.settings, *attempt.infos)
     output = shelf.output(attempt.mode)
     target = shelf.target(attempt.mode)
+    # Where a database makes the draft, that is part of what may be cut off.
+    data = None if isinstance(shelf, InsideShelf) else shelf.draft(attempt.run, attempt.rows, attempt.mode)
     calls = 0
 
     def count(_frame: object, event: str, _argument: object) -> None:
@@ -67,6 +69,7 @@ def publish(attempt: Attempt) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (attempt.file_bytes, attempt.file_bytes))
     sys.setprofile(count)
+    data = shelf.draft(attempt.run, attempt.rows, attempt.mode) if data is None else data
     target.publish(Request("a.b", "1.0.0", "out", output, attempt.run, data))
     sys.setprofile(None)
     if attempt.report is not None:

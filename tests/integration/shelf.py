@@ -8,11 +8,15 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 
 from airflow_dataproducts.engine import staging
+from airflow_dataproducts.engine.moment import Moment
 from airflow_dataproducts.engine.targets import Request, open_published, open_target
+from airflow_dataproducts.engine.transforms import database
 from airflow_dataproducts.manifest.outputs import Output
+from airflow_dataproducts.plan import TransformStep
 from tests.integration.conftest import KnownConnections
 
 if TYPE_CHECKING:
+    from airflow_dataproducts.engine.kept import Kept
     from airflow_dataproducts.engine.targets import Publication, Target
     from airflow_dataproducts.settings import Settings
 
@@ -44,7 +48,7 @@ class Shelf:
             "p": pa.array([i % 2 for i in rows], pa.int32()),
         })  # fmt: skip
 
-    def draft(self, run: str, rows: dict[int, str], mode: str) -> pads.Dataset:
+    def draft(self, run: str, rows: dict[int, str], mode: str) -> pads.Dataset | Kept:
         """The rows where the target wants a run's files, as a transform leaves them."""
         table = self.rows(rows)
         folder = self.target(mode).draft(run)
@@ -56,11 +60,15 @@ class Shelf:
 
     def publish(self, run: str, rows: dict[int, str], mode: str = "replace", **more: Any) -> Publication:
         output = self.output(mode, more.get("columns"))
-        given = more.get("table", self.rows(rows))
-        data = given if isinstance(given, pads.Dataset) else pads.dataset(given)
+        data = self.given(run, rows, mode, more.get("table"))
         return open_target("a.b", "out", output, self.connections, self.settings).publish(
             Request("a.b", "1.0.0", "out", output, run, data)
         )
+
+    def given(self, run: str, rows: dict[int, str], mode: str, table: Any) -> pads.Dataset | Kept:  # noqa: ARG002 - for others
+        """The rows as they are published when nothing is to happen to them."""
+        given = self.rows(rows) if table is None else table
+        return given if isinstance(given, pads.Dataset) else pads.dataset(given)
 
     def seen(self) -> dict[int, str]:
         location = self.publish_to.get("table") or self.publish_to["location"]
@@ -68,3 +76,16 @@ class Shelf:
             self.publish_to["to"], location, self.publish_to.get("connection"), self.connections
         ).to_table()
         return dict(zip(data["id"].to_pylist(), data["v"].to_pylist(), strict=True))
+
+
+class InsideShelf(Shelf):
+    """The same in PostgreSQL, where the database itself makes the rows."""
+
+    def draft(self, run: str, rows: dict[int, str], mode: str) -> Kept:
+        values = ", ".join(f"({number}, '{value}', {number % 2})" for number, value in rows.items())
+        output = self.output(mode).model_copy(update={"engine": "db"})
+        step = TransformStep("out", output, f"SELECT * FROM (VALUES {values}) AS v(id, v, p)", None, "")
+        return database.transform(step, {}, self.connections.get("db"), ("1.0.0", Moment.now(run)))
+
+    def given(self, run: str, rows: dict[int, str], mode: str, table: Any) -> Kept:  # noqa: ARG002 - as the others have it
+        return self.draft(run, rows, mode)

@@ -13,13 +13,15 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+import pyarrow as pa
 import pytest
 
-from airflow_dataproducts.engine.targets import parquet
-from airflow_dataproducts.exceptions import DataProductsError, PublishError
+from airflow_dataproducts import runtime
+from airflow_dataproducts.engine.targets import Keep, open_published, parquet
+from airflow_dataproducts.exceptions import DataProductsError, PublishError, TransformError
 from demo.shop import postgres
 from tests.integration import unreliable_store
-from tests.integration.conftest import info_of
+from tests.integration.conftest import KnownConnections, info_of
 from tests.integration.dying import Attempt, publish
 from tests.integration.shelf import Shelf
 
@@ -28,11 +30,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_dataproducts.settings import Settings
+    from tests.integration.home import Home
 
 KILLS = int(os.environ.get("DATAPRODUCTS_TEST_KILLS", "45"))
-"""For each of five targets."""
+"""For each of six targets."""
 MODES = ("replace", "append", "merge", "replace-partition")
-FEW = ["delta-partitioned", "parquet-partitioned", "postgres", "s3-delta", "s3-parquet"]
+FEW = ["delta-partitioned", "parquet-partitioned", "postgres", "postgres-inside", "s3-delta", "s3-parquet"]
 Rows = dict[int, str]
 
 
@@ -100,7 +103,7 @@ def attempt(watched: Watched, run: str, rows: Rows, mode: str, **fault: Any) -> 
     shelf = watched.shelf
     environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     infos = list(shelf.connections.infos)
-    arguments = Attempt(shelf.publish_to, shelf.settings, infos, run, rows, mode, environment, **fault)
+    arguments = Attempt(type(shelf), shelf.publish_to, shelf.settings, infos, run, rows, mode, environment, **fault)
     process = CONTEXT.Process(target=publish, args=(arguments,))
     process.start()
     process.join(120)
@@ -241,6 +244,80 @@ def test_a_clock_that_goes_backwards(shelf: Shelf, monkeypatch: pytest.MonkeyPat
         assert [version.undone for version in target.versions()] == [True, False, False]
         del watched.now[102]
         watched.whole(watched.now)
+
+
+@pytest.mark.parametrize("shelf", FEW, indirect=True)
+def test_a_reader_that_takes_its_time(shelf: Shelf) -> None:
+    """It began before two publications and reads on after them: what it began with."""
+    with Watched(shelf) as watched, long_reader(shelf) as read_on:
+        begun = watched.now
+        publishing = threading.Thread(target=lambda: watched.publish("r1", {100: "new"}, "replace"))
+        publishing.start()
+        if shelf.publish_to["to"] != "postgres":  # where it waits for the reader
+            publishing.join()
+            watched.publish("r2", {101: "newer"}, "replace")
+            shelf.target().tidy(Keep(1, dt.timedelta(hours=1)))
+        assert read_on() == begun
+        publishing.join()
+    assert shelf.seen() == watched.now != begun
+
+
+@contextmanager
+def long_reader(shelf: Shelf) -> Iterator[Any]:
+    """A reader that has begun; gives what reads the rest."""
+    to = shelf.publish_to
+    if to["to"] == "postgres":
+        uri = shelf.connections.get("db").postgres_uri()
+        with psycopg.connect(uri) as connection, connection.cursor("slowly") as cursor:
+            cursor.execute(f"SELECT id, v FROM {to['table']}")
+            first = cursor.fetchmany(3)
+
+            def rest() -> Rows:
+                time.sleep(1)
+                found: Rows = dict(first + cursor.fetchall())
+                connection.commit()
+                return found
+
+            yield rest
+        return
+    data = open_published(to["to"], to["location"], None, shelf.connections)
+    batches = data.to_batches(batch_size=3, fragment_readahead=0, batch_readahead=0)
+    begun = [next(batches)]
+
+    def all_of_it() -> Rows:
+        rows = pa.Table.from_batches([*begun, *batches])
+        return dict(zip(rows["id"].to_pylist(), rows["v"].to_pylist(), strict=True))
+
+    yield all_of_it
+
+
+def test_a_source_whose_schema_changes_between_extract_and_retry(home: Home, database: psycopg.Connection) -> None:
+    """What was staged is what is published; a run that reads again says what has changed, and goes on once it is mended."""
+    manifest = home.manifest.read_text().replace("{path: things.csv}", "{connection: db, table: public.things}")
+    assert "public.things" in manifest
+    home.manifest.write_text(manifest)
+    home.infos.append(info_of(database))
+    database.execute("CREATE TABLE things (id int, label text)")
+    database.execute("INSERT INTO things VALUES (1, 'a'), (2, 'b')")
+    home.run("r1")
+    database.execute("INSERT INTO things VALUES (3, 'c')")
+    run = home.open("r2")
+    inputs = {step.name: runtime.extract(run, step) for step in run.plan.extracts}
+    database.execute("ALTER TABLE things RENAME label TO name")
+    outputs = {step.name: runtime.transform(run, step, inputs, {}) for step in run.plan.transforms}
+    assert outputs["things"]["rows"] == 3, "its own extract's rows"
+    with pytest.raises(TransformError, match="the contract's column label is not in the result"):
+        home.run("r2")
+    assert len(seen_in(home)) == 2
+    database.execute("ALTER TABLE things RENAME name TO label")
+    database.execute("ALTER TABLE things ALTER id TYPE text")
+    home.run("r2")
+    assert seen_in(home) == {1: "a", 2: "b", 3: "c"}
+
+
+def seen_in(home: Home) -> Rows:
+    rows = open_published("parquet", str(home.data / "things" / "things"), None, KnownConnections()).to_table()
+    return dict(zip(rows["id"].to_pylist(), rows["label"].to_pylist(), strict=True))
 
 
 class Yesterday(dt.datetime):

@@ -57,6 +57,14 @@ def open_query(name: str, source: TableInput | QueryInput, reading: Reading) -> 
 
 
 @contextmanager
+def looking(name: str, connection: str, reading: Reading) -> Iterator[Any]:
+    """A cursor in a transaction that reads one snapshot of a database; its errors are those of an input."""
+    errors = partial(_errors, name, connection)
+    with _session(reading.connections.get(connection).postgres_uri(), errors) as cursor, errors():
+        yield cursor
+
+
+@contextmanager
 def _session(uri: str, errors: Callable[[], AbstractContextManager[None]], snapshot: str = "") -> Iterator[Any]:
     """A transaction that sees one snapshot: its own, or one that another has exported."""
     import adbc_driver_postgresql.dbapi as adbc

@@ -23,9 +23,14 @@ def relation(source: TableInput | QueryInput, moment: Moment | None = None) -> s
     A line break ends the query, so that a comment on its last line cannot swallow the bracket.
     """
     if isinstance(source, TableInput):
-        return ".".join(quote(part) for part in source.table.split("."))
+        return table(source.table)
     query = source.query.strip().rstrip(";")
     return f"({moment.fill(query) if moment else query}\n) AS q"
+
+
+def table(name: str) -> str:
+    """A table's name, with or without its schema, quoted."""
+    return ".".join(quote(part) for part in name.split("."))
 
 
 def where(cursor: str | None, bounds: Sequence[tuple[str, str]]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_dataproducts.engine.kept import Kept
 from airflow_dataproducts.manifest.outputs import PostgresPublish
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Request:
         name: the output's name.
         output: its manifest.
         run_id: the run; a run publishes an output once, however often it is tried.
-        data: the validated rows. Where they are files of a draft of the target, these are adopted as they are.
+        data: the validated rows. Where they are a draft of the target, it is adopted as it is.
     """
 
     product: str
@@ -40,7 +41,13 @@ class Request:
     name: str
     output: Output
     run_id: str
-    data: pads.Dataset
+    data: pads.Dataset | Kept
+
+    @property
+    def dataset(self) -> pads.Dataset:
+        """The rows of a draft that is files."""
+        assert not isinstance(self.data, Kept)  # noqa: S101 - the manifest lets a database make what is published in it
+        return self.data
 
 
 @dataclass(frozen=True, slots=True)

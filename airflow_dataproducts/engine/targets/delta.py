@@ -139,7 +139,7 @@ class DeltaTarget:
         details = {"product": request.product, "version": request.version, "run_id": request.run_id}
         properties = _properties(table, [request.run_id], details)
         if output.publish.mode == "merge" and table is not None:
-            _merge(table, request.data, output, properties)
+            _merge(table, request.dataset, output, properties)
             return
         columns = [column.name for column in output.contract.columns]
         partitions = list(output.publish.partition_by)
@@ -163,7 +163,7 @@ class DeltaTarget:
 
     def _files(self, request: Request, table: DeltaTable | None) -> tuple[pads.Dataset, list[str]]:
         """The rows and their files: the draft's own, or copies of rows that lie elsewhere or have other types than the table."""
-        data = request.data
+        data = request.dataset
         wanted = _types_of(data.schema, table if request.output.publish.mode != "replace" else None)
         deleted = request.output.publish.deleted
         files = own_files(self._place, data)

@@ -166,7 +166,7 @@ class ParquetTarget:
         if output.publish.mode == "merge" and (before is not None or output.publish.deleted is not None):
             folder = self._merged(request, before)
         else:
-            folder = self._own_draft(request.data) or self._copied(request)
+            folder = self._own_draft(request.dataset) or self._copied(request)
             if before is not None:
                 folder = self._joined(request, folder, before)
         return self._seal(request, folder, (before.runs if before else (), current))
@@ -187,8 +187,8 @@ class ParquetTarget:
 
     def _copied(self, request: Request) -> Place:
         folder = self.draft(request.run_id)
-        batches = (batch for batch in request.data.to_batches(batch_size=duck.BATCH_ROWS) if batch.num_rows)
-        staging.write(folder, Stream(request.data.schema, batches), request.output.publish.partition_by)
+        batches = (batch for batch in request.dataset.to_batches(batch_size=duck.BATCH_ROWS) if batch.num_rows)
+        staging.write(folder, Stream(request.dataset.schema, batches), request.output.publish.partition_by)
         return folder
 
     def _merged(self, request: Request, before: Version | None) -> Place:
@@ -196,12 +196,12 @@ class ParquetTarget:
         output = request.output
         folder = self.draft(request.run_id)
         with duck.session(self._settings) as connection:
-            duck.add_table(connection, "new_rows", request.data)
+            duck.add_table(connection, "new_rows", request.dataset)
             query = f"SELECT * FROM new_rows {NEW} WHERE {comes(output, 'old_rows' if before else None)}"
             if before is not None:
                 old = _open_version(self._versions / before.name)
                 duck.add_table(connection, "old_rows", old)
-                known = names(name for name in old.schema.names if name in request.data.schema.names)
+                known = names(name for name in old.schema.names if name in request.dataset.schema.names)
                 query += f" UNION ALL BY NAME SELECT {known} FROM old_rows {OLD} WHERE {stays(output, 'new_rows')}"
             columns = names(column.name for column in output.contract.columns)
             staging.save(folder, connection.sql(f"SELECT {columns} FROM ({query})"), output.publish.partition_by)
@@ -239,9 +239,11 @@ class ParquetTarget:
         import pyarrow as pa
 
         partition_by = tuple(request.output.publish.partition_by)
-        kinds = layout.kinds(request.data.schema, partition_by)
+        kinds = layout.kinds(request.dataset.schema, partition_by)
         known = [column.name for column in request.output.contract.columns]
-        schema = pa.schema([request.data.schema.field(name) for name in known if name in request.data.schema.names])
+        schema = pa.schema(
+            [request.dataset.schema.field(name) for name in known if name in request.dataset.schema.names]
+        )
         rows = layout.open_files(folder, kinds).count_rows()
         runs, current = (*since[0], request.run_id), since[1]
         stamp = datetime.now(UTC)

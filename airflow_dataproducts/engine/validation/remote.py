@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.contract import rules as r
 from airflow_dataproducts.contract.types import sized_names
 from airflow_dataproducts.engine.validation.found import Found, Scan
 from airflow_dataproducts.engine.validation.gx import RESULT_FORMAT, import_gx, new_context
+from airflow_dataproducts.engine.validation.measures import bounds, row_bounds
 from airflow_dataproducts.engine.validation.results import Validation, in_order, read_results
 from airflow_dataproducts.engine.validation.suite import SuiteMaker
 from airflow_dataproducts.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from sqlglot import exp
 
     from airflow_dataproducts.contract.checks import Check
     from airflow_dataproducts.manifest.types import DataType
@@ -39,12 +43,16 @@ class Warehouse:
     Attributes:
         url: SQLAlchemy's URL of the database.
         table: the table, with its schema.
-        others: the tables of inputs and other outputs, by the names that rules use.
+        others: what stands after FROM for inputs and other outputs, by the names that rules use.
+        whole: a query that gives the table as consumers will see it, for checks on that; None where it is the same.
+        measured: what earlier published runs measured for a check, newest first.
     """
 
     url: str = field(repr=False)
     table: str
     others: Mapping[str, str] = field(default_factory=dict)
+    whole: str | None = None
+    measured: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
 def in_database(step: ValidateStep, where: Warehouse) -> Validation:
@@ -60,14 +68,27 @@ def in_database(step: ValidateStep, where: Warehouse) -> Validation:
     backend = where.url.partition(":")[0].partition("+")[0]
     schema, _, table = where.table.rpartition(".")
 
-    def batch(context: Any) -> Any:
+    def batch(context: Any, query: str | None = None) -> Any:
         # GX asks for its own class per database, which refuses a PostgreSQL URL that names a socket; and it reads $ as a variable.
         logging.getLogger("great_expectations.datasource.fluent").setLevel(logging.ERROR)
         source = context.data_sources.add_sql(step.name, connection_string=where.url.replace("$", r"\$"))
-        asset = source.add_table_asset("rows", table_name=table, schema_name=schema or None)
+        if query is None:
+            asset = source.add_table_asset("rows", table_name=table, schema_name=schema or None)
+        else:
+            asset = source.add_query_asset("whole", query=query)
         return asset.add_batch_definition_whole_table("whole").get_batch()
 
-    return _validate(step, _RemoteMaker.of(step, _DIALECTS.get(backend, backend), where.others), batch)
+    maker = partial(_RemoteMaker.of, step, _DIALECTS.get(backend, backend), where)
+    if where.whole is None:
+        return _validate(step, maker(step.checks), batch)
+    of_table = tuple(check for check in step.checks if check.scope == "table" or isinstance(check.rule, r.Fresh))
+    of_rows = tuple(check for check in step.checks if check not in of_table)
+    rows = _validate(step, maker(of_rows), batch)
+    if not of_table:
+        return rows
+    whole = _validate(step, maker(of_table), partial(batch, query=where.whole))
+    results = in_order([*rows.results, *whole.results], step.checks)
+    return Validation(step.name, rows.rows, results, [*rows.gx, *whole.gx])
 
 
 def in_spark(step: ValidateStep, frame: Any, others: Mapping[str, str] | None = None) -> Validation:
@@ -83,7 +104,8 @@ def in_spark(step: ValidateStep, frame: Any, others: Mapping[str, str] | None = 
         asset = context.data_sources.add_spark(step.name).add_dataframe_asset("rows")
         return asset.add_batch_definition_whole_dataframe("whole").get_batch(batch_parameters={"dataframe": frame})
 
-    return _validate(step, _RemoteMaker.of(step, "spark", others or {}), batch)
+    where = Warehouse("", "", others or {})
+    return _validate(step, _RemoteMaker.of(step, "spark", where, step.checks), batch)
 
 
 def _validate(step: ValidateStep, maker: _RemoteMaker, open_batch: Callable[[Any], Any]) -> Validation:
@@ -120,23 +142,24 @@ class _RemoteMaker(SuiteMaker):
     names: Mapping[str, str]
 
     @classmethod
-    def of(cls, step: ValidateStep, dialect: str, names: Mapping[str, str]) -> _RemoteMaker:
-        """For an output's checks.
+    def of(cls, step: ValidateStep, dialect: str, where: Warehouse, checks: tuple[Check, ...]) -> _RemoteMaker:
+        """For some of an output's checks.
 
         Args:
             step: the output.
             dialect: sqlglot's name of the engine's SQL.
-            names: what the tables that rules speak of are called there.
+            where: the table.
+            checks: those that are wanted.
         """
         types = {column.name: column.type for column in step.output.contract.columns}
         now = datetime.now(UTC).replace(tzinfo=None)
-        oldest = {
-            check.name: Found(holds=True, bounds=(_oldest(now, check, types), None))
-            for check in step.checks
-            if isinstance(check.rule, r.Fresh)
+        found = {
+            check.name: Found(holds=True, bounds=limits)
+            for check in checks
+            if (limits := _limits(check, types, now, where.measured.get(check.name, ()))) is not None
         }
-        made = cls(step.name, types, step.checks, oldest)
-        made.dialect, made.names = dialect, names
+        made = cls(step.name, types, checks, found)
+        made.dialect, made.names = dialect, where.others
         return made
 
     def as_query(self, check: Check) -> bool:
@@ -146,14 +169,23 @@ class _RemoteMaker(SuiteMaker):
     def type_names(self, kind: DataType) -> tuple[str, ...]:
         return super().type_names(kind) if self.dialect == "spark" else sized_names(kind)
 
+    def _relation(self, relation: str, alias: str) -> exp.Expr:
+        """What stands after FROM, under another name."""
+        import sqlglot
+        from sqlglot import exp
+
+        found = sqlglot.parse_one(f"SELECT * FROM {relation}", read=self.dialect).find(exp.From)
+        assert found is not None  # noqa: S101 - it has just been written
+        found.this.set("alias", None)
+        return exp.alias_(found.this, alias, table=True)
+
     def finish(self, query: str) -> str:
         import sqlglot
         from sqlglot import exp
 
         def renamed(node: exp.Expr) -> exp.Expr:
             if isinstance(node, exp.Table) and not node.db and node.name in self.names:
-                table = exp.to_table(self.names[node.name])
-                return exp.alias_(table, node.alias or node.name, table=True)
+                return self._relation(self.names[node.name], node.alias or node.name)
             if isinstance(node, exp.IsNan):
                 return exp.EQ(this=node.this, expression=exp.cast(exp.Literal.string("NaN"), "double"))
             return node
@@ -166,8 +198,17 @@ class _RemoteMaker(SuiteMaker):
         return parsed.transform(renamed).sql(dialect=self.dialect)
 
 
-def _oldest(now: datetime, check: Check, types: Mapping[str, DataType]) -> datetime | date:
-    """The oldest value that is still fresh, as the column's own kind; a date lasts until its end."""
-    assert isinstance(check.rule, r.Fresh)  # noqa: S101 - the caller has looked
-    oldest = now - check.rule.max_age
-    return (oldest - timedelta(days=1)).date() if types[check.columns[0]].name == "date" else oldest
+def _limits(
+    check: Check, types: Mapping[str, DataType], now: datetime, past: tuple[Any, ...]
+) -> tuple[Any, Any] | None:
+    """The bounds that depend on the time, or on what was measured before; None for other rules."""
+    if isinstance(check.rule, r.Fresh):
+        oldest = now - check.rule.max_age
+        # As the column's own kind; a date lasts until its end.
+        is_date = types[check.columns[0]].name == "date"
+        return (oldest - timedelta(days=1)).date() if is_date else oldest, None
+    if isinstance(check.rule, r.RowCount) and check.rule.max_change is not None:
+        return row_bounds(check.rule, [int(rows) for rows in past])
+    if isinstance(check.rule, r.Statistic) and check.rule.max_change is not None:
+        return bounds(check.rule, past)
+    return None
