@@ -130,9 +130,8 @@ def test_a_database_makes_its_outputs(home: Callable[..., Home], shop: psycopg.C
 
 def test_the_table_is_what_the_contract_says(home: Callable[..., Home], shop: psycopg.Connection) -> None:
     home().run("r1")
-    (table,) = shop.execute(
-        "SELECT relation FROM mart.dataproducts_publications WHERE target = 'by_country'"
-    ).fetchone()
+    found = shop.execute("SELECT relation FROM mart.dataproducts_publications WHERE target = 'by_country'").fetchall()
+    table = found[0][0]
     columns = shop.execute(
         "SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute "
         "WHERE attrelid = to_regclass(%s) AND attnum > 0 ORDER BY attnum", [f'mart."{table}"']
