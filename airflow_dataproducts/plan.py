@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 from airflow_dataproducts.contract.checks import compile_contract
 from airflow_dataproducts.exceptions import ConfigurationError
-from airflow_dataproducts.manifest.inputs import FileInput, ProductInput
+from airflow_dataproducts.manifest.inputs import FileInput, KafkaInput, ProductInput
 from airflow_dataproducts.manifest.load import load_manifest
 from airflow_dataproducts.manifest.product import MANUAL
 
@@ -164,9 +164,7 @@ class Plan:
                 raise ConfigurationError(
                     f"output {step.name}: its mode is {mode}, with which it {loss}; a range needs merge or replace-partition"
                 )
-        extracts = (
-            replace(step, window=window) if getattr(step.source, "cursor", None) else step for step in self.extracts
-        )
+        extracts = (replace(step, window=window) if _goes_on(step.source) else step for step in self.extracts)
         return replace(self, extracts=tuple(extracts))
 
 
@@ -191,7 +189,7 @@ def build_plan(manifest: Manifest) -> Plan:
             ExtractStep(
                 name,
                 _absolute(each, folder),
-                bool(getattr(each, "cursor", None)) and not whole,
+                _goes_on(each) and not whole,
                 stays=name in staying,
             )
             for name, each in product.inputs.items()
@@ -221,7 +219,14 @@ def _schedule(product: Product) -> Schedule:
     return Schedule(products=tuple(each for each in product.inputs.values() if isinstance(each, ProductInput)))
 
 
+def _goes_on(source: Input) -> bool:
+    """Whether an input can be read from where the last run ended."""
+    return isinstance(source, KafkaInput) or getattr(source, "cursor", None) is not None
+
+
 def _absolute(source: Input, folder: Path) -> Input:
+    if isinstance(source, KafkaInput) and source.avro_schema is not None:
+        return source.model_copy(update={"avro_schema": str(folder / source.avro_schema)})
     if isinstance(source, FileInput) and "://" not in source.path:
         return source.model_copy(update={"path": str(folder / source.path)})
     return source

@@ -9,7 +9,7 @@ import typer
 
 from airflow_dataproducts.cli.common import Format, FormatOption, ManifestArgument, RootOption, one_manifest, print_json
 from airflow_dataproducts.manifest.load import load_manifest
-from airflow_dataproducts.manifest.outputs import PostgresPublish
+from airflow_dataproducts.manifest.outputs import KafkaPublish, LakePublish
 from airflow_dataproducts.plan import (
     DOCUMENT,
     RECORD,
@@ -70,19 +70,26 @@ def _source(step: ExtractStep) -> str:
         return f"product {source.product}{version}, output {source.output or 'its only one'}"
     if hasattr(source, "path"):
         return f"files {source.path}"
-    what = next((f"{kind} {getattr(source, kind)}" for kind in ("table", "endpoint") if hasattr(source, kind)), "query")
+    what = next(
+        (f"{kind} {getattr(source, kind)}" for kind in ("table", "endpoint", "topic") if hasattr(source, kind)), "query"
+    )
     how = "everything"
-    if step.incremental:
+    if step.incremental and hasattr(source, "topic"):
+        how = "messages past the last published ones"
+    elif step.incremental:
         how = f"rows past the last published {source.cursor}"
-    elif source.cursor:
+    elif getattr(source, "cursor", None):
         how = "everything, because an output's mode is replace"
     return f"{what} in connection {source.connection}, {how}"
 
 
 def _target(step: PublishStep) -> str:
     publish = step.output.publish
-    if isinstance(publish, PostgresPublish):
-        return f"{publish.mode} view {publish.table} in connection {publish.connection}"
+    if isinstance(publish, KafkaPublish):
+        return f"a message for each row to topic {publish.topic} in connection {publish.connection}"
+    if not isinstance(publish, LakePublish):
+        kind = "view" if publish.to == "postgres" else publish.to
+        return f"{publish.mode} {kind} {publish.table} in connection {publish.connection}"
     return f"{publish.mode} {publish.to} at {publish.location or 'the storage of the site'}"
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_STORE = {"endpoint_url": "s3.endpoint", "region_name": "s3.region", "aws_session_token": "s3.session-token"}
 POSTGRES_TYPES = frozenset({"postgres", "postgresql", "redshift"})
 
 
@@ -24,6 +25,14 @@ class ConnectionInfo:
     password: str | None = field(default=None, repr=False)
     schema: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def for_storage(self) -> ConnectionInfo:
+        """The same as a connection of type aws: what a catalog's connection says of its store, in PyIceberg's names."""
+        if self.type in {"aws", "s3"}:
+            return self
+        extra = {name: self.extra.get(other) for name, other in _STORE.items()}
+        key, secret = self.extra.get("s3.access-key-id"), self.extra.get("s3.secret-access-key")
+        return ConnectionInfo(self.id, "aws", login=key, password=secret, extra=extra)
 
     @property
     def is_postgres(self) -> bool:

@@ -33,6 +33,8 @@ _FILE_BYTES = "512MB"
 """About the size at which another file begins: large enough to be read well, small enough to be read in parallel."""
 _DICTIONARY_BYTES = 64 * 2**10
 """The largest dictionary of a column's values: a column with more of them is smaller, and written faster, without."""
+COPY_OF = "by-"
+"""How the names of folders begin whose columns are in the files, too: no column's does."""
 _HELD_BYTES = 64 * 2**20
 """Rows held in memory until they are parted into folders."""
 
@@ -44,10 +46,12 @@ class Stream:
     Attributes:
         schema: of every batch.
         batches: read once; whoever reads it to the end has all rows.
+        reached: how far it was read, once it was, for sources that know no cursor column; None for others.
     """
 
     schema: pa.Schema
     batches: Iterator[pa.RecordBatch]
+    reached: Callable[[], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +103,14 @@ def new_folder(run: Place, *names: str) -> Place:
     return place
 
 
-def write(folder: Place, stream: Stream, partition_by: Sequence[str] = ()) -> Staged:
+def write(folder: Place, stream: Stream, partition_by: Sequence[str] = (), *, in_files: bool = False) -> Staged:
     """Write a stream as Parquet, in bounded memory.
 
     Args:
         folder: an empty one.
         stream: the rows.
         partition_by: columns that become folders.
+        in_files: whether these columns are in the files, too.
 
     Raises:
         StagingError: the folder's file system is full or cannot be written. Errors of the stream itself pass through as
@@ -113,7 +118,7 @@ def write(folder: Place, stream: Stream, partition_by: Sequence[str] = ()) -> St
     """
     with _errors(folder):
         folder.make()
-        writer = _Writer(folder, stream.schema, partition_by)
+        writer = _Writer(folder, stream.schema, partition_by, in_files=in_files)
     try:
         with ThreadPoolExecutor(1) as pool:
             # One batch is written while the next one is read; reading stays in the thread that opened the source.
@@ -129,7 +134,7 @@ def write(folder: Place, stream: Stream, partition_by: Sequence[str] = ()) -> St
         _abandon(writer, folder)
         raise
     size = _size(folder, layout.data_files(folder))
-    return Staged(folder.uri, writer.rows, size, folders=layout.kinds(stream.schema, partition_by))
+    return Staged(folder.uri, writer.rows, size, folders=layout.kinds(stream.schema, () if in_files else partition_by))
 
 
 def _wait(writing: Future[None] | None) -> None:
@@ -137,13 +142,16 @@ def _wait(writing: Future[None] | None) -> None:
         writing.result()
 
 
-def save(folder: Place, relation: duckdb.DuckDBPyRelation, partition_by: Sequence[str] = ()) -> Staged:
+def save(
+    folder: Place, relation: duckdb.DuckDBPyRelation, partition_by: Sequence[str] = (), *, in_files: bool = False
+) -> Staged:
     """Write what DuckDB computes as Parquet: on a disk by all of its threads, to object storage as a stream.
 
     Args:
         folder: an empty one.
         relation: the rows.
         partition_by: columns that become folders.
+        in_files: whether these columns are in the files, too.
 
     Raises:
         StagingError: as of :func:`write`. DuckDB's errors about the data pass through as they are.
@@ -153,14 +161,16 @@ def save(folder: Place, relation: duckdb.DuckDBPyRelation, partition_by: Sequenc
     from airflow_dataproducts.engine.duck import stream
 
     if not folder.is_local:
-        return write(folder, stream(relation), partition_by)
+        return write(folder, stream(relation), partition_by, in_files=in_files)
     schema = stream(relation.limit(0)).schema
-    parted: dict[str, Any] = {"partition_by": list(partition_by)} if partition_by else {"file_size_bytes": _FILE_BYTES}
+    parted: dict[str, Any] = {"file_size_bytes": _FILE_BYTES}
+    if partition_by:
+        parted = {"partition_by": list(partition_by), "write_partition_columns": in_files}
     with _errors(folder):
         Path(folder.path).parent.mkdir(parents=True, exist_ok=True)
     try:
         relation.write_parquet(folder.path, compression="zstd", filename_pattern=f"part-{_token()}-{{i}}", **parted)
-        return _saved(folder, schema, partition_by)
+        return _saved(folder, schema, () if in_files else partition_by)
     except duckdb.IOException as error:
         _abandon(None, folder)
         raise staging_error(folder, duck_os_error(error)) from error
@@ -198,12 +208,14 @@ def duck_os_error(error: Exception) -> OSError:
 class _Writer:
     """One Parquet file, or one for each value of the columns that are folders."""
 
-    def __init__(self, folder: Place, schema: pa.Schema, partition_by: Sequence[str]) -> None:
+    def __init__(self, folder: Place, schema: pa.Schema, partition_by: Sequence[str], *, in_files: bool) -> None:
         import pyarrow.parquet as pq
 
         self.rows = 0
         self._folder = folder
         self._by = tuple(partition_by)
+        # Arrow takes the columns of folders out of the files: those that are to stay go there as copies.
+        self._copies = {name: f"{COPY_OF}{name}" for name in self._by} if in_files else {}
         self._schema = schema
         self._name = f"part-{_token()}"
         self._parts = 0
@@ -239,12 +251,17 @@ class _Writer:
         import pyarrow as pa
         import pyarrow.dataset as pads
 
+        rows = pa.Table.from_batches(self._held, self._schema)
+        for name, copy in self._copies.items():
+            rows = rows.append_column(copy, rows[name])
         pads.write_dataset(
-            pa.Table.from_batches(self._held, self._schema),
+            rows,
             self._folder.path,
             filesystem=self._folder.filesystem,
             format="parquet",
-            partitioning=layout.partitioning(layout.kinds(self._schema, self._by)),
+            partitioning=layout.partitioning(
+                layout.kinds(rows.schema, [self._copies.get(name, name) for name in self._by])
+            ),
             existing_data_behavior="overwrite_or_ignore",
             basename_template=f"{self._name}-{self._parts}-{{i}}.parquet",
             file_options=pads.ParquetFileFormat().make_write_options(compression="zstd"),

@@ -100,7 +100,7 @@ def open_place(uri: str, connection: ConnectionInfo | None = None) -> Place:
         path = str(Path(parts.path if parts.scheme else uri).absolute())
         return Place(path, pafs.LocalFileSystem(), path, {})
     if parts.scheme in {"s3", "s3a"}:
-        options = _s3_options(connection)
+        options = s3_options(connection)
         path = f"{parts.netloc}{parts.path}".rstrip("/")
         return Place(f"s3://{path}", _s3_filesystem(options), path, options)
     raise ConfigurationError(f"{uri}: storage of kind {parts.scheme!r} is not supported; use a path or s3://")
@@ -111,10 +111,11 @@ def is_full(error: OSError) -> bool:
     return error.errno in _FULL
 
 
-def _s3_options(connection: ConnectionInfo | None) -> dict[str, str]:
+def s3_options(connection: ConnectionInfo | None) -> dict[str, str]:
     """Credentials in delta-rs's names: from the connection, else by boto3's chain (variables, profile, role)."""
     import boto3
 
+    connection = connection.for_storage() if connection else None
     extra: Mapping[str, Any] = connection.extra if connection else {}
     if connection and connection.login:
         session = boto3.Session(connection.login, connection.password, extra.get("aws_session_token"))

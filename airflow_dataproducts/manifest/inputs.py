@@ -129,6 +129,30 @@ class HttpInput(Part):
         return self
 
 
+class KafkaInput(Part):
+    """The messages of a Kafka topic, from where the last run ended; with mode replace, all that the topic still holds.
+
+    Columns: ``_key``, ``_partition``, ``_offset`` and ``_timestamp`` of every message, and its fields.
+    """
+
+    connection: Text
+    """The Airflow connection (type kafka) of the brokers; its extra may name a schema.registry.url."""
+    topic: Text
+    """The topic."""
+    format: Literal["json", "avro"] = "json"
+    """What a message is: a JSON object, or Avro."""
+    avro_schema: Text | None = None
+    """An .avsc file beside the manifest; left out, the schema registry knows it."""
+    types: dict[SqlName, ColumnType] = Field(default_factory=dict)
+    """The fields to read, with their types; left out, the whole message is the text _value."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> KafkaInput:
+        if self.avro_schema is not None and self.format != "avro":
+            raise ValueError("avro_schema is for format: avro")
+        return self
+
+
 class ProductInput(Part):
     """An output of another product: only published, validated data."""
 
@@ -142,6 +166,7 @@ class ProductInput(Part):
 
 INPUT_KINDS: dict[str, type[Part]] = {
     "table": TableInput, "query": QueryInput, "path": FileInput, "product": ProductInput, "endpoint": HttpInput,
+    "topic": KafkaInput,
 }  # fmt: skip
 
 
@@ -161,6 +186,7 @@ Input = Annotated[
     | Annotated[QueryInput, Tag("<query>")]
     | Annotated[FileInput, Tag("<path>")]
     | Annotated[ProductInput, Tag("<product>")]
-    | Annotated[HttpInput, Tag("<endpoint>")],
+    | Annotated[HttpInput, Tag("<endpoint>")]
+    | Annotated[KafkaInput, Tag("<topic>")],
     Discriminator(_kind),
 ]

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from airflow_dataproducts.exceptions import Finding, ManifestError
 from airflow_dataproducts.manifest.defaults import default_root, defaults_files, load_defaults, merge, origin
 from airflow_dataproducts.manifest.engines import pushed_down
-from airflow_dataproducts.manifest.inputs import QueryInput
+from airflow_dataproducts.manifest.inputs import KafkaInput, QueryInput
 from airflow_dataproducts.manifest.messages import to_findings
 from airflow_dataproducts.manifest.nodes import Document, Loc, field_name, locate
 from airflow_dataproducts.manifest.product import Product
@@ -148,11 +148,15 @@ def _sql_files(manifest: Manifest) -> Iterator[tuple[str, Path]]:
 
 
 def _missing_files(manifest: Manifest) -> list[Finding]:
+    files: list[tuple[Loc, str, Path]] = [
+        (("outputs", name, "transform"), "SQL", file) for name, file in _sql_files(manifest)
+    ]
+    for name, source in manifest.product.inputs.items():
+        if isinstance(source, KafkaInput) and source.avro_schema is not None:
+            files.append((("inputs", name, "avro_schema"), "Avro", manifest.path.parent / source.avro_schema))
     return [
-        manifest.finding(
-            ("outputs", name, "transform"), f"the SQL file {file} does not exist; write it or mend the path"
-        )
-        for name, file in _sql_files(manifest)
+        manifest.finding(loc, f"the {kind} file {file} does not exist; write it or mend the path")
+        for loc, kind, file in files
         if not file.is_file()
     ]
 

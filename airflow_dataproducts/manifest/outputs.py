@@ -48,18 +48,55 @@ class PostgresPublish(_Publish):
     """The view consumers read, with its schema: mart.orders."""
 
 
-PUBLISH_KINDS: dict[str, type[Part]] = {"delta": LakePublish, "parquet": LakePublish, "postgres": PostgresPublish}
+class IcebergPublish(_Publish):
+    """A table of an Iceberg catalog."""
+
+    to: Literal["iceberg"]
+    """iceberg."""
+    connection: Text
+    """The Airflow connection of the catalog: type iceberg (a REST catalog), or postgres or sqlite (a database that holds one)."""
+    table: Text = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$")
+    """The table with its namespace: mart.orders."""
+    location: str | None = None
+    """Where its files go: a path or s3:// URI; relative or left out, it lies under the setting [dataproducts] storage."""
+
+
+class KafkaPublish(_Publish):
+    """One message for each row of a run."""
+
+    to: Literal["kafka"]
+    """kafka."""
+    connection: Text
+    """The Airflow connection (type kafka) of the brokers; its extra may name a schema.registry.url."""
+    topic: Text
+    """The topic."""
+    mode: Mode = "append"
+    """append: messages stay."""
+    format: Literal["json", "avro"] = "json"
+    """What a message is: a JSON object, or Avro by a schema made from the contract."""
+    key: tuple[SqlName, ...] = ()
+    """The columns of the message's key; left out, the contract's primary key."""
+
+
+PUBLISH_KINDS: dict[str, type[Part]] = {
+    "delta": LakePublish, "parquet": LakePublish, "postgres": PostgresPublish, "iceberg": IcebergPublish,
+    "kafka": KafkaPublish,
+}  # fmt: skip
 
 
 def _target(value: Any) -> str | None:
     to = getattr(value, "to", None) if isinstance(value, Part) else value.get("to") if isinstance(value, dict) else None
-    if to == "postgres":
-        return "<postgres>"
+    if to in {"postgres", "iceberg", "kafka"}:
+        return f"<{to}>"
     return "<lake>" if isinstance(to, str) and to in PUBLISH_KINDS else None
 
 
 Publish = Annotated[
-    Annotated[LakePublish, Tag("<lake>")] | Annotated[PostgresPublish, Tag("<postgres>")], Discriminator(_target)
+    Annotated[LakePublish, Tag("<lake>")]
+    | Annotated[PostgresPublish, Tag("<postgres>")]
+    | Annotated[IcebergPublish, Tag("<iceberg>")]
+    | Annotated[KafkaPublish, Tag("<kafka>")],
+    Discriminator(_target),
 ]
 
 

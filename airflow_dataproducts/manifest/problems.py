@@ -32,6 +32,10 @@ def output_problems(output: Output) -> Iterator[Problem]:
     """Ways of publishing that the contract or this release cannot serve."""
     yield from _unknown_columns(output)
     publish = output.publish
+    if publish.to == "kafka":
+        for name in ("mode", "partition_by", "order_by", "deleted"):
+            if getattr(publish, name) not in ("append", (), None):
+                yield ("publish", name), f"found {getattr(publish, name)!r}; messages are only appended to a topic"
     if publish.mode == "merge" and not output.contract.primary_key:
         yield ("publish", "mode"), "found 'merge', which needs contract.primary_key to know a row again"
     if publish.mode == "replace-partition" and not publish.partition_by:
@@ -47,6 +51,7 @@ def _unknown_columns(output: Output) -> Iterator[Problem]:
     types = {column.name: column.type for column in output.contract.columns}
     publish = output.publish
     named: list[tuple[Loc, str]] = [(("partition_by", index), name) for index, name in enumerate(publish.partition_by)]
+    named += [(("key", index), name) for index, name in enumerate(getattr(publish, "key", ()))]
     named += [((field,), name) for field in ("order_by", "deleted") if (name := getattr(publish, field)) is not None]
     for place, name in named:
         if name not in types:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_dataproducts.engine.targets import location
-from airflow_dataproducts.manifest.inputs import FileInput, HttpInput, ProductInput, QueryInput, TableInput
-from airflow_dataproducts.manifest.outputs import PostgresPublish
+from airflow_dataproducts.manifest.inputs import FileInput, HttpInput, KafkaInput, ProductInput, QueryInput, TableInput
+from airflow_dataproducts.manifest.outputs import KafkaPublish, PostgresPublish
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +35,8 @@ def source_names(step: ExtractStep, connections: Connections) -> list[Name]:
     info = connections.get(source.connection)
     if isinstance(source, HttpInput):
         return [(f"{info.schema or 'http'}://{info.host}{f':{info.port}' if info.port else ''}", source.endpoint)]
+    if isinstance(source, KafkaInput):
+        return [_topic(info, source.topic)]
     tables = [source.table] if isinstance(source, TableInput) else _tables_of(source)
     return [_table(info, table) for table in tables]
 
@@ -44,6 +46,8 @@ def output_name(plan: Plan, step: ValidateStep | PublishStep, site: tuple[Settin
     settings, connections = site
     if isinstance(step.output.publish, PostgresPublish):
         return _table(connections.get(step.output.publish.connection), step.output.publish.table)
+    if isinstance(step.output.publish, KafkaPublish):
+        return _topic(connections.get(step.output.publish.connection), step.output.publish.topic)
     return _file(location(plan.product.id, step.name, step.output, settings))
 
 
@@ -132,6 +136,11 @@ def _table(info: ConnectionInfo, table: str) -> Name:
     return f"{scheme}://{info.host or 'localhost'}{f':{port}' if port else ''}", f"{info.schema or ''}.{full}".lstrip(
         "."
     )
+
+
+def _topic(info: ConnectionInfo, topic: str) -> Name:
+    brokers = str(info.extra.get("bootstrap.servers") or f"{info.host}:{info.port or 9092}")
+    return f"kafka://{brokers.split(',', maxsplit=1)[0]}", topic
 
 
 def _tables_of(source: QueryInput) -> list[str]:

@@ -111,10 +111,10 @@ def _in_files(
     found = check(step, tables, run.settings, _before(run, step, target), then=part)
     _judge(run, found, inputs)
     staged = Staged.from_dict(outputs[step.name])
-    if parted and parted["good"].rows + parted["bad"].rows != staged.rows:
+    good, bad = (parted["good"].rows, parted["bad"].rows) if parted else (found.rows, 0)
+    if good + bad != staged.rows:
         raise DataProductsError(
-            f"output {step.name}: {staged.rows:,} rows came in, but {parted['good'].rows:,} are to be published and "
-            f"{parted['bad'].rows:,} quarantined; nothing was published"
+            f"output {step.name}: {staged.rows:,} rows came in, but {good:,} are to be published and {bad:,} quarantined; nothing was published"
         )
     return {
         "staged": parted.get("good", staged).to_dict(),

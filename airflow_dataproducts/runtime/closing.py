@@ -8,7 +8,7 @@ from airflow_dataproducts.engine import staging
 from airflow_dataproducts.engine.staging import Stream
 from airflow_dataproducts.engine.storage import open_place
 from airflow_dataproducts.engine.targets import Request, location, own_folder
-from airflow_dataproducts.manifest.outputs import PostgresPublish
+from airflow_dataproducts.manifest.outputs import KafkaPublish, PostgresPublish
 from airflow_dataproducts.runtime.run import log
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def failed(run: Run, task: str, error: Exception) -> None:
 def quarantine_place(run: Run, step: PublishStep) -> Place:
     """The folder beside an output that holds a folder of quarantined rows for each run that had any."""
     product, publish = run.plan.product.id, step.output.publish
-    if isinstance(publish, PostgresPublish):  # a database has no "beside"
+    if isinstance(publish, PostgresPublish | KafkaPublish):  # which have no "beside"
         place = open_place(f"{run.settings.storage}/{own_folder(product, step.name)}")
     else:
         info = run.connections.get(publish.connection) if publish.connection else None

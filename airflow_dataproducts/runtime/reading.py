@@ -71,7 +71,8 @@ def _staged(run: Run, step: ExtractStep, reading: Reading, watermark: str | None
             )
         highest = _Highest(cursor)
         staged = staging.write(staging.new_folder(run.staging, "extract", step.name), highest.watch(stream))
-    return Staged(staged.uri, staged.rows, staged.bytes, highest.text or watermark)
+        reached = stream.reached() if stream.reached else highest.text
+    return Staged(staged.uri, staged.rows, staged.bytes, reached or watermark)
 
 
 def transform(
@@ -99,7 +100,9 @@ def transform(
     if step.output.engine == "spark":
         from airflow_dataproducts.engine.transforms import spark
 
-        made = spark.transform(step, tables, (draft.place, draft.partition_by), (run.settings.spark, run.moment))
+        made = spark.transform(
+            step, tables, (draft.place, draft.partition_by, draft.in_files), (run.settings.spark, run.moment)
+        )
         staged = replace(made, connection=draft.connection)
     else:
         staged = make(step, tables, draft.save, run.settings, run.moment)

@@ -48,15 +48,18 @@ class Draft:
         place: an empty folder.
         partition_by: columns that become folders.
         connection: the Airflow connection that reaches it; None for a disk or the machine's own credentials.
+        in_files: whether these columns are in the files, too.
     """
 
     place: Place
     partition_by: tuple[str, ...]
     connection: str | None
+    in_files: bool = False
 
     def save(self, relation: duckdb.DuckDBPyRelation) -> Staged:
         """Write what DuckDB computes."""
-        return replace(staging.save(self.place, relation, self.partition_by), connection=self.connection)
+        saved = staging.save(self.place, relation, self.partition_by, in_files=self.in_files)
+        return replace(saved, connection=self.connection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +155,12 @@ class Run:
 
     def draft(self, step: OutputStep, stage: str) -> Draft:
         """A new place for an output's rows: the target's own, so that publishing need not move them, or the staging area."""
-        place = self.target(step).draft(self.folder)
+        target = self.target(step)
+        place = target.draft(self.folder)
         if place is None:
             return Draft(staging.new_folder(self.staging, stage, step.name), (), None)
         publish = step.output.publish
-        return Draft(place, publish.partition_by, publish.connection)
+        return Draft(place, publish.partition_by, publish.connection, target.columns_in_files)
 
     def read(self, reference: Reference) -> pads.Dataset:
         """The rows that a reference names."""

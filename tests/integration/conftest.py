@@ -117,7 +117,18 @@ def home(tmp_path: Path, write: Callable[..., Path]) -> Iterator[Home]:
 
 
 @pytest.fixture(
-    params=["delta", "delta-partitioned", "parquet", "parquet-partitioned", "postgres", "s3-delta", "s3-parquet"]
+    params=[
+        "delta",
+        "delta-partitioned",
+        "parquet",
+        "parquet-partitioned",
+        "postgres",
+        "iceberg",
+        "iceberg-partitioned",
+        "s3-delta",
+        "s3-parquet",
+        "s3-iceberg",
+    ],
 )
 def shelf(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) -> Shelf:
     """Every kind of target, one after the other."""
@@ -131,4 +142,8 @@ def shelf(request: pytest.FixtureRequest, tmp_path: Path, settings: Settings) ->
     kind = name.removeprefix("s3-").split("-")[0]
     root = f"s3://{request.getfixturevalue('bucket')}" if name.startswith("s3") else str(tmp_path)
     partitions = {"partition_by": ["p"]} if name.endswith("partitioned") else {}
+    if kind == "iceberg":
+        catalog = ConnectionInfo("ice", "sqlite", host=str(tmp_path / "catalog.db"))
+        table = {"to": kind, "connection": "ice", "table": "mart.things", "location": f"{root}/products/things"}
+        return Shelf({**table, **partitions}, settings, catalog)
     return Shelf({"to": kind, "location": f"{root}/products/things", **partitions}, settings)

@@ -4,6 +4,8 @@ import adbc_driver_postgresql.dbapi  # noqa: F401
 import deltalake  # noqa: F401
 import duckdb  # noqa: F401
 import pyarrow.dataset  # noqa: F401
+import pyiceberg.catalog.sql
+import pyiceberg.io.pyarrow  # noqa: F401
 
 from airflow_dataproducts.engine.validation.gx import import_gx
 

@@ -54,8 +54,9 @@ class Shelf:
         folder = self.target(mode).draft(run)
         if folder is None:
             return pads.dataset(table)
+        stream, target = staging.Stream(table.schema, iter(table.to_batches())), self.target(mode)
         partitions = self.output(mode).publish.partition_by
-        staged = staging.write(folder, staging.Stream(table.schema, iter(table.to_batches())), partitions)
+        staged = staging.write(folder, stream, partitions, in_files=target.columns_in_files)
         return staging.read(staged)
 
     def publish(self, run: str, rows: dict[int, str], mode: str = "replace", **more: Any) -> Publication:

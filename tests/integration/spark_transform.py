@@ -15,7 +15,7 @@ from airflow_dataproducts.engine import layout, staging
 from airflow_dataproducts.engine.connections import ConnectionInfo
 from airflow_dataproducts.engine.moment import Moment
 from airflow_dataproducts.engine.storage import open_place
-from airflow_dataproducts.engine.targets import Request, open_published, open_target
+from airflow_dataproducts.engine.targets import Request, Target, open_published, open_target
 from airflow_dataproducts.engine.transforms import spark
 from airflow_dataproducts.exceptions import TransformError
 from airflow_dataproducts.manifest.outputs import Output
@@ -48,11 +48,11 @@ def main(folder: Path, remote: str) -> None:
     target = open_target("a.b", "out", output, connections, settings)
     moment = Moment("r1", *[dt.datetime(2026, 1, 31, tzinfo=dt.UTC)] * 3)
 
-    def make(sql: str) -> staging.Staged:
+    def make(sql: str, target: Target = target, *, in_files: bool = False) -> staging.Staged:
         draft = target.draft("r1")
         assert draft is not None
         return spark.transform(
-            TransformStep("out", output, sql, None, "."), tables, (draft, ("year",)), (remote, moment)
+            TransformStep("out", output, sql, None, "."), tables, (draft, ("year",), in_files), (remote, moment)
         )
 
     errors = []
@@ -66,6 +66,13 @@ def main(folder: Path, remote: str) -> None:
     published = target.publish(Request("a.b", "1.0.0", "out", output, "r1", staging.read(staged)))
     seen = open_published("delta", str(folder / "table"), None, connections).to_table()
     rows = sorted(seen.to_pylist(), key=lambda row: row["id"])
+    ice = {**place, "to": "iceberg", "connection": "ice", "table": "mart.t", "location": str(folder / "ice")}
+    output = Output.model_validate({"contract": contract, "publish": ice, "engine": "spark", "transform": SQL})
+    connections = KnownConnections(ConnectionInfo("ice", "sqlite", host=str(folder / "catalog.db")))
+    iceberg = open_target("a.b", "out", output, connections, settings)
+    iceberg.publish(Request("a.b", "1.0.0", "out", output, "r1", staging.read(make(SQL, iceberg, in_files=True))))
+    again = open_published("iceberg", "mart.t", "ice", connections).to_table().select(seen.schema.names).to_pylist()
+    assert sorted(again, key=lambda row: row["id"]) == rows, again
     print(
         json.dumps(
             {

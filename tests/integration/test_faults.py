@@ -10,11 +10,13 @@ import signal
 import threading
 import time
 from contextlib import closing, contextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pyarrow as pa
 import pytest
+from pyiceberg.table import snapshots
 
 from airflow_dataproducts import runtime
 from airflow_dataproducts.engine.targets import Keep, open_published, parquet
@@ -32,10 +34,18 @@ if TYPE_CHECKING:
     from airflow_dataproducts.settings import Settings
     from tests.integration.home import Home
 
-KILLS = int(os.environ.get("DATAPRODUCTS_TEST_KILLS", "45"))
-"""For each of six targets."""
+KILLS = int(os.environ.get("DATAPRODUCTS_TEST_KILLS", "32"))
+"""For each of seven targets."""
 MODES = ("replace", "append", "merge", "replace-partition")
-FEW = ["delta-partitioned", "parquet-partitioned", "postgres", "postgres-inside", "s3-delta", "s3-parquet"]
+FEW = [
+    "delta-partitioned",
+    "parquet-partitioned",
+    "postgres",
+    "postgres-inside",
+    "iceberg-partitioned",
+    "s3-delta",
+    "s3-parquet",
+]
 Rows = dict[int, str]
 
 
@@ -236,6 +246,8 @@ def test_a_clock_that_goes_backwards(shelf: Shelf, monkeypatch: pytest.MonkeyPat
         watched.publish("r1", {101: "a"}, "append")
         if shelf.publish_to["to"] == "parquet":
             monkeypatch.setattr(parquet, "datetime", Yesterday)
+        elif shelf.publish_to["to"] == "iceberg":
+            monkeypatch.setattr(snapshots, "time", SimpleNamespace(time=lambda: time.time() - 86_400))
         watched.publish("r2", {102: "b"}, "append")
         target = shelf.target("append")
         assert [version.run_id for version in target.versions()] == ["r2", "r1", "r0"]
@@ -280,7 +292,7 @@ def long_reader(shelf: Shelf) -> Iterator[Any]:
 
             yield rest
         return
-    data = open_published(to["to"], to["location"], None, shelf.connections)
+    data = open_published(to["to"], to.get("table", to["location"]), to.get("connection"), shelf.connections)
     batches = data.to_batches(batch_size=3, fragment_readahead=0, batch_readahead=0)
     begun = [next(batches)]
 

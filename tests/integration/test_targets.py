@@ -142,7 +142,8 @@ def test_files_of_a_draft_are_published_as_they_are(shelf: Shelf) -> None:
     if draft is None:
         pytest.skip("this target does not publish files")
     odd = things([(1, "a/b c=ü%", 1), (2, "it's", 2)])
-    staged = staging.write(draft, staging.Stream(odd.schema, iter(odd.to_batches())), ["v"])
+    stream = staging.Stream(odd.schema, iter(odd.to_batches()))
+    staged = staging.write(draft, stream, ["v"], in_files=target.columns_in_files)
     before = set(layout.data_files(draft))
     shelf.publish("r1", {}, "replace-partition", table=layout.open_files(draft, staged.folders))
     assert shelf.seen() == {1: "a/b c=ü%", 2: "it's"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_dataproducts.manifest.inputs import FileInput, HttpInput, ProductInput, QueryInput, TableInput
+from airflow_dataproducts.manifest.inputs import FileInput, HttpInput, KafkaInput, ProductInput, QueryInput, TableInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ class Published:
         product: ``<domain>.<name>``.
         output: the output's name.
         version: semantic version of its contract.
-        kind: ``delta``, ``parquet`` or ``postgres``.
+        kind: ``delta``, ``parquet``, ``iceberg`` or ``postgres``.
         location: folder, URI or table.
         connection: the Airflow connection that reaches it; None for a disk or the machine's own credentials.
     """
@@ -94,6 +94,10 @@ def open_source(name: str, source: Input, reading: Reading) -> AbstractContextMa
         from airflow_dataproducts.engine.sources import http
 
         return http.open_endpoint(name, source, reading)
+    if isinstance(source, KafkaInput):
+        from airflow_dataproducts.engine.sources import kafka
+
+        return kafka.open_topic(name, source, reading)
     assert isinstance(source, ProductInput)  # noqa: S101 - the last of the union's members
     from airflow_dataproducts.engine.sources import product
 

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_dataproducts.engine.kept import Kept
-from airflow_dataproducts.manifest.outputs import PostgresPublish
+from airflow_dataproducts.exceptions import SourceChangedError
+from airflow_dataproducts.manifest.outputs import IcebergPublish, KafkaPublish, PostgresPublish
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -55,8 +56,8 @@ class Publication:
     """A version that readers can see.
 
     Attributes:
-        kind: ``delta``, ``parquet`` or ``postgres``.
-        location: folder, URI or table.
+        kind: ``delta``, ``parquet``, ``iceberg``, ``postgres`` or ``kafka``.
+        location: folder, URI, table or topic.
         revision: the target's own name of the version.
         rows: rows that readers see now.
     """
@@ -101,7 +102,13 @@ class Keep:
 
 
 class Target(Protocol):
-    """A place that outputs are published to."""
+    """A place that outputs are published to.
+
+    Attributes:
+        columns_in_files: whether the files of a draft hold the columns that are folders, too.
+    """
+
+    columns_in_files: bool
 
     def draft(self, run: str) -> Place | None:
         """A new folder for the files of a run's version, which no reader sees; publishing then need not move them.
@@ -154,7 +161,15 @@ def open_target(product: str, name: str, output: Output, connections: Connection
         from airflow_dataproducts.engine.targets.postgres import PostgresTarget
 
         return PostgresTarget(publish.table, connections.get(publish.connection))
+    if isinstance(publish, KafkaPublish):
+        from airflow_dataproducts.engine.targets.kafka import KafkaTarget
+
+        return KafkaTarget(f"{product}.{name}", publish, connections.get(publish.connection))
     place = _open(location(product, name, output, settings), publish.connection, connections)
+    if isinstance(publish, IcebergPublish):
+        from airflow_dataproducts.engine.targets.iceberg import IcebergTarget
+
+        return IcebergTarget(publish.table, connections.get(publish.connection), place, settings)
     if publish.to == "delta":
         from airflow_dataproducts.engine.targets.delta import DeltaTarget
 
@@ -169,6 +184,8 @@ def location(product: str, name: str, output: Output, settings: Settings) -> str
     publish = output.publish
     if isinstance(publish, PostgresPublish):
         return publish.table
+    if isinstance(publish, KafkaPublish):
+        return publish.topic
     given = publish.location or own_folder(product, name)
     if "://" in given or given.startswith("/"):
         return given.rstrip("/")
@@ -191,6 +208,12 @@ def open_published(kind: str, where: str, connection: str | None, connections: C
         from airflow_dataproducts.engine.targets import postgres
 
         return postgres.open_dataset(where, connections.get(connection or ""))
+    if kind == "kafka":
+        raise SourceChangedError(f"{where} is a Kafka topic, no table; read it by an input of its own: topic: {where}")
+    if kind == "iceberg":
+        from airflow_dataproducts.engine.targets import iceberg
+
+        return iceberg.open_dataset(where, connections.get(connection or ""))
     place = _open(where, connection, connections)
     if kind == "delta":
         from airflow_dataproducts.engine.targets import delta

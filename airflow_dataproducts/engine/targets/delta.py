@@ -38,6 +38,8 @@ _RECENT = 50
 class DeltaTarget:
     """A Delta table at a place."""
 
+    columns_in_files = False
+
     def __init__(self, place: Place) -> None:
         self._place = place
 

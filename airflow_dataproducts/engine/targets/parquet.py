@@ -17,12 +17,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataproducts.contract.ddl import names
-from airflow_dataproducts.contract.modes import NEW, OLD, comes, stays
 from airflow_dataproducts.engine import duck, layout, staging
 from airflow_dataproducts.engine.staging import Stream
 from airflow_dataproducts.engine.storage import Place, is_full
 from airflow_dataproducts.engine.targets import PastVersion, Publication
+from airflow_dataproducts.engine.targets.merging import merged
 from airflow_dataproducts.engine.targets.pointer import open_pointer
 from airflow_dataproducts.exceptions import PublishError, SourceChangedError
 
@@ -62,6 +61,8 @@ class Version:
 
 class ParquetTarget:
     """A location of Parquet files."""
+
+    columns_in_files = False
 
     def __init__(self, place: Place, settings: Settings) -> None:
         self._place = place
@@ -193,18 +194,9 @@ class ParquetTarget:
 
     def _merged(self, request: Request, before: Version | None) -> Place:
         """The rows that come, beside those before that stay, written anew."""
-        output = request.output
+        old = None if before is None else _open_version(self._versions / before.name)
         folder = self.draft(request.run_id)
-        with duck.session(self._settings) as connection:
-            duck.add_table(connection, "new_rows", request.dataset)
-            query = f"SELECT * FROM new_rows {NEW} WHERE {comes(output, 'old_rows' if before else None)}"
-            if before is not None:
-                old = _open_version(self._versions / before.name)
-                duck.add_table(connection, "old_rows", old)
-                known = names(name for name in old.schema.names if name in request.dataset.schema.names)
-                query += f" UNION ALL BY NAME SELECT {known} FROM old_rows {OLD} WHERE {stays(output, 'new_rows')}"
-            columns = names(column.name for column in output.contract.columns)
-            staging.save(folder, connection.sql(f"SELECT {columns} FROM ({query})"), output.publish.partition_by)
+        merged(request, old, self._settings, folder)
         return folder
 
     def _joined(self, request: Request, draft: Place, before: Version) -> Place:

@@ -50,6 +50,8 @@ class _LockedError(Exception):
 class PostgresTarget:
     """A view, with its schema's ledger of publications."""
 
+    columns_in_files = False
+
     def __init__(self, table: str, info: ConnectionInfo) -> None:
         self._info = info
         self._name = table

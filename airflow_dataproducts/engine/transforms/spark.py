@@ -40,7 +40,7 @@ _CONFIGURATION = {
 def transform(
     step: TransformStep,
     tables: Mapping[str, pads.Dataset],
-    draft: tuple[Place, tuple[str, ...]],
+    draft: tuple[Place, tuple[str, ...], bool],
     run: tuple[str, Moment],
 ) -> Staged:
     """Make one output in Spark with exactly the contract's columns and types.
@@ -48,14 +48,14 @@ def transform(
     Args:
         step: what to make.
         tables: the staged inputs and the outputs it uses, by name; Spark must reach their files.
-        draft: an empty folder that Spark can write, and the columns that become folders.
+        draft: an empty folder that Spark can write, the columns that become folders, and whether they are in the files, too.
         run: Spark Connect's address (sc://host:port), or a master such as local[*]; and when the run runs.
 
     Raises:
         TransformError: the SQL cannot be said in Spark's words, fails, misses a column, or gives a value its type cannot hold.
         ConfigurationError: PySpark is not installed, or Spark cannot be reached.
     """
-    (folder, partition_by), (remote, moment) = draft, run
+    (folder, partition_by, in_files), (remote, moment) = draft, run
     query = _in_spark(step, moment)
     with _session(remote) as spark, _errors(step.name):
         for name, table in tables.items():
@@ -71,12 +71,18 @@ def transform(
             f"CAST(`{column.name}` AS {_type(step.name, column.type)}) AS `{column.name}`"
             for column in step.output.contract.columns
         ]
-        writer = made.selectExpr(*casts).write.mode("error")
-        if partition_by:
-            writer = writer.partitionBy(*partition_by)
+        rows, folders = made.selectExpr(*casts), list(partition_by)
+        if in_files:  # Spark takes the columns of folders out of the files: those that are to stay go there as copies
+            folders = [f"{staging.COPY_OF}{name}" for name in partition_by]
+            rows = rows.withColumns({copy: rows[name] for copy, name in zip(folders, partition_by, strict=True)})
+        writer = rows.write.mode("error")
+        if folders:
+            writer = writer.partitionBy(*folders)
         writer.parquet(_uri(folder.path, folder))
     kinds = {
-        column.name: str(_arrow(column.type)) for column in step.output.contract.columns if column.name in partition_by
+        column.name: str(_arrow(column.type))
+        for column in step.output.contract.columns
+        if column.name in partition_by and not in_files
     }
     return staging.written(folder, kinds)
 
