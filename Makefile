@@ -50,12 +50,14 @@ format: $(READY)
 bench: $(READY) $(PEERS)/.ready
 	$(BIN)/python -m bench $(ONLY)
 
-# What the validation benchmark is compared with. Their requirements exclude each other's and ours.
+# What the benchmarks are compared with. Their requirements exclude each other's and ours.
 $(PEERS)/.ready: $(READY) Makefile
 	$(PYTHON) -m venv --clear $(PEERS)/soda
 	$(PYTHON) -m venv --clear $(PEERS)/datacontract
+	$(PYTHON) -m venv --clear $(PEERS)/dlt
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(PEERS)/soda/bin/python soda-core==4.28.0 soda-duckdb==4.28.0
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(PEERS)/datacontract/bin/python 'datacontract-cli[duckdb]==1.2.8'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(PEERS)/dlt/bin/python 'dlt[deltalake,filesystem,postgres,sql_database]==1.31.0'
 	touch $@
 
 constraints: $(READY)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ROOT = Path(__file__).parent.parent
+PEERS = ROOT / ".venv-peers"
 ROUNDS = 3
 ROWS = 5_000_000
 _TABLE = """
@@ -60,11 +61,14 @@ def measure(folder: Path) -> Found:
                 ("by_hand", "big"),
             ):
                 note(case, _run(case, uri, what))
+        for case in ("whole", "table_to_table", "generic_transfer"):
+            note(f"{case}, with peers", _run(case, uri, "big"))
+        note("dlt, with peers", _dlt(uri, "big"))
         note("extract 1M", _run("extract", uri, "small"))
         note("pandas 1M", _run("pandas_chunks", uri, "small"))
         with psycopg.connect(uri, autocommit=True) as connection:
-            for name in ("mart.orders", "by_csv"):
-                connection.execute(f"DROP {'VIEW' if '.' in name else 'TABLE'} IF EXISTS {name} CASCADE")
+            connection.execute("DROP SCHEMA mart CASCADE")
+            connection.execute("DROP TABLE by_csv, transferred")
             connection.execute("DROP TABLE small")
             connection.execute(_TABLE.format(name="bigger", rows=4 * ROWS))
         note("extract 20M", _run("extract", uri, "bigger"))
@@ -99,6 +103,13 @@ def _copy(uri: str, table: str) -> tuple[float, float]:
         [str(psql), uri, "-q", "-c", f"COPY {table} TO STDOUT (FORMAT binary)"], check=True, stdout=subprocess.DEVNULL
     )
     return time.perf_counter() - begun, 0.0
+
+
+def _dlt(uri: str, table: str) -> tuple[float, float]:
+    """Seconds that dlt needs to put the table into Delta."""
+    script = [str(PEERS / "dlt" / "bin" / "python"), "-W", "ignore", "bench/with_dlt.py", uri, table]
+    told = subprocess.run(script, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
+    return float(json.loads(told.splitlines()[-1])["seconds"]), 0.0
 
 
 def _run(case: str, *arguments: str) -> tuple[float, float]:

@@ -109,4 +109,9 @@ def dataplane(folder: Path) -> list[Row]:
         Row("publishing 5M rows to Delta once validated", "", found["switch 5M"]["seconds"], 1, "s"),
         Row("publishing 50M rows to Delta once validated", "", found["switch 50M"]["seconds"], 1, "s"),
         against("extract, transform and publish, against ADBC, DuckDB and deltalake by hand", "whole", "by_hand", 1.3),
-    ]
+        against("extract, transform and publish to Delta, against dlt", "whole, with peers", "dlt, with peers", 0.5),
+        against(
+            "extract, transform and publish to PostgreSQL, against Airflow's GenericTransfer",
+            "table_to_table, with peers", "generic_transfer, with peers", 0.5,
+        ),
+    ]  # fmt: skip

@@ -33,12 +33,10 @@ class ExtractOperator(DataProductOperator):
     ui_color = "#dff3e4"
     step: ExtractStep
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def work(self, context: Context) -> dict[str, Any]:
         """Returns the reference of the staged rows."""
         from airflow_dataproducts import runtime
 
-        if self.asked_to_roll_back(context):
-            return {}
         return self.within_run(context, lambda run: runtime.extract(run, run.step(self.step)))
 
     def get_openlineage_facets_on_complete(self, _task_instance: Any) -> Any:
@@ -59,12 +57,10 @@ class TransformOperator(DataProductOperator):
     ui_color = "#fff4d6"
     step: TransformStep
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def work(self, context: Context) -> dict[str, Any]:
         """Returns the reference of the staged rows."""
         from airflow_dataproducts import runtime
 
-        if self.asked_to_roll_back(context):
-            return {}
         inputs = self.references(context, "extract", self.plan.extracts)
         used = [step for step in self.plan.transforms if step.name in self.step.uses]
         outputs = self.references(context, "transform", used)
@@ -82,12 +78,10 @@ class ValidateOperator(DataProductOperator):
     operator_extra_links = (DataDocsLink(),)
     step: ValidateStep
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def work(self, context: Context) -> dict[str, Any]:
         """Returns the references of the rows to publish and of the quarantined ones, and the counts."""
         from airflow_dataproducts import runtime
 
-        if self.asked_to_roll_back(context):
-            return {}
         inputs = self.references(context, "extract", self.plan.extracts)
         outputs = self.references(context, "transform", self.plan.transforms)
         return self.within_run(context, lambda run: runtime.validate(run, run.step(self.step), inputs, outputs))
@@ -110,12 +104,10 @@ class DocumentOperator(DataProductOperator):
 
     ui_color = "#eeeeee"
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def work(self, context: Context) -> dict[str, Any]:
         """Returns the pages written, by output."""
         from airflow_dataproducts import runtime
 
-        if self.asked_to_roll_back(context):
-            return {}
         inputs = self.references(context, "extract", self.plan.extracts)
         validated = self.references(context, "validate", self.plan.validations)
         return self.beside_run(context, lambda run: runtime.document(run, inputs, validated)) or {}
@@ -131,12 +123,10 @@ class PublishOperator(DataProductOperator):
     ui_color = "#e6e0ff"
     step: PublishStep
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def work(self, context: Context) -> dict[str, Any]:
         """Returns what readers see now."""
         from airflow_dataproducts import runtime
 
-        if self.asked_to_roll_back(context):
-            return {}
         validated = self.references(context, "validate", self.plan.validations)[self.step.name]
         published = self.within_run(context, lambda run: runtime.publish(run, run.step(self.step), validated))
         for outlet in self.outlets:
@@ -164,12 +154,16 @@ class RecordOperator(DataProductOperator):
 
     ui_color = "#eeeeee"
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Returns the rows visible, by output; of a run that goes back, the revisions."""
+    def work(self, context: Context) -> dict[str, Any]:
+        """Returns the rows visible, by output."""
         from airflow_dataproducts import runtime
 
-        if self.asked_to_roll_back(context):
-            return self.within_run(context, lambda run: runtime.rollback(run, run.rollback_to))
         inputs = self.references(context, "extract", self.plan.extracts)
         published = self.references(context, "publish", self.plan.publications)
         return self.within_run(context, lambda run: runtime.record(run, inputs, published))
+
+    def go_back(self, context: Context) -> dict[str, Any]:
+        """Returns the revisions that readers see now, by output."""
+        from airflow_dataproducts import runtime
+
+        return self.within_run(context, lambda run: runtime.rollback(run, run.rollback_to))

@@ -64,6 +64,22 @@ class DataProductOperator(BaseOperator):
         self.plan = plan
         self.step = step
 
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Do the task's work, or what is left of it in a run that goes back to an old version."""
+        to = asked_of(context["params"]).rollback_to
+        if to is None:
+            return self.work(context)
+        log.info("this run goes back to version %s: nothing is read, made or checked", to)
+        return self.go_back(context)
+
+    def work(self, context: Context) -> dict[str, Any]:
+        """What the task does; small plain values for XCom."""
+        raise NotImplementedError
+
+    def go_back(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - for the one that has something to do
+        """What the task does in a run that goes back to an old version."""
+        return {}
+
     def within_run(self, context: Context, work: Callable[[Run], _Result]) -> _Result:
         """Do the work in the run this task belongs to.
 
@@ -114,13 +130,6 @@ class DataProductOperator(BaseOperator):
         plan, moment = asked.apply(self.plan, moment_of(context))
         with site_catalog(settings) as catalog:
             yield runtime.Run(plan, settings, AirflowConnections(), catalog, moment, asked.rollback_to)
-
-    def asked_to_roll_back(self, context: Context) -> bool:
-        """Whether the run goes back to an old version, for which there is nothing to read, make or check."""
-        to = asked_of(context["params"]).rollback_to
-        if to is not None:
-            log.info("nothing to do: this run goes back to version %s", to)
-        return to is not None
 
     def references(self, context: Context, stage: Stage, steps: Sequence[Step]) -> dict[str, Any]:
         """What the tasks of a stage returned, by step."""
