@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_dataproducts.manifest.units import format_duration, format_share
+from airflow_dataproducts.manifest.units import format_duration
+from airflow_dataproducts.sla.promises import promises_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,18 +43,7 @@ def _facts(plan: Plan) -> str:
 
 
 def _promises(product: Product) -> str:
-    sla = product.sla
-    rows = []
-    if sla.freshness:
-        rows.append(("freshness", f"data at most {format_duration(sla.freshness.target)} old"))
-    if sla.landing:
-        rows.append(("landing", f"published by {sla.landing.by} {sla.landing.timezone}"))
-    for name in ("completeness", "accuracy", "consistency", "availability"):
-        level = getattr(sla, name)
-        if level:
-            rows.append((name, f"at least {format_share(level.target)}"))
-    if sla.latency and sla.latency.p95:
-        rows.append(("latency", f"19 of 20 queries within {format_duration(sla.latency.p95)}"))
+    rows = [(promise.name, promise.text) for promise in promises_of(product)]
     return f"## Promises\n\n{_table(('promise', 'target'), rows)}" if rows else ""
 
 

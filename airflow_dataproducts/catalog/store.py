@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from airflow_dataproducts.catalog import tables
+from airflow_dataproducts.catalog import tables, tables_sla  # noqa: F401 - the tables of promises are the catalog's, too
 from airflow_dataproducts.exceptions import CatalogError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from airflow_dataproducts.plan import Plan
 
-HEAD = "0003"
+HEAD = "0004"
 _VERSION_TABLE = "dataproducts_alembic_version"
 _MIGRATION_LOCK = 7_302_551_902_114  # any number that is ours: PostgreSQL's advisory locks are named by numbers
 
@@ -85,7 +85,7 @@ class Catalog:
             "error": None,
             "finished_at": None,
         }
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             _upsert(connection, tables.products, described)
             _insert_if_new(connection, tables.product_versions, first)
             _upsert(connection, tables.runs, {**key.values, **state, "started_at": now}, keep=("started_at",))
@@ -93,7 +93,7 @@ class Catalog:
     def run_finished(self, key: RunKey, watermarks: Mapping[str, str]) -> None:
         """Note that a run has published everything, and how far its incremental inputs have been read."""
         now = _now()
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             _update_run(connection, key, {"state": "success", "failed_task": None, "error": None, "finished_at": now})
             for name, value in watermarks.items():
                 row = {"product_id": key.product_id, "input": name, "value": value, "run_id": key.run_id}
@@ -103,19 +103,19 @@ class Catalog:
         """``running``, ``success`` or ``failed``; None for a run that the catalog does not know."""
         table = tables.runs
         same = (table.c.product_id == key.product_id) & (table.c.run_id == key.run_id)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return connection.execute(sa.select(table.c.state).where(same)).scalar_one_or_none()
 
     def run_failed(self, key: RunKey, task: str, error: str) -> None:
         """Note that a task of a run failed, and why."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             values = {"state": "failed", "failed_task": task, "error": error, "finished_at": _now()}
             _update_run(connection, key, values)
 
     def extracted(self, key: RunKey, name: str, staged: Mapping[str, Any]) -> None:
         """Note what a run read from an input: rows, bytes of Parquet and watermark."""
         row = {**key.values, "input": name, **staged, "extracted_at": _now()}
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             _upsert(connection, tables.extracts, row)
 
     def validated(self, key: RunKey, output: str, found: Mapping[str, Any]) -> None:
@@ -126,20 +126,20 @@ class Catalog:
             output: the output's name.
             found: the columns of ``validations`` but the key and time.
         """
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             _upsert(connection, tables.validations, {**key.values, "output": output, **found, "validated_at": _now()})
 
     def validation(self, key: RunKey, output: str) -> dict[str, Any] | None:
         """An output's validation in a run; None if there was none."""
         table = tables.validations
         same = (table.c.product_id == key.product_id) & (table.c.run_id == key.run_id) & (table.c.output == output)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             row = connection.execute(sa.select(table).where(same)).mappings().first()
         return dict(row) if row else None
 
     def measured(self, key: RunKey, output: str, metrics: list[dict[str, Any]]) -> None:
         """Keep the metrics of an output's columns: column, nulls, distinct, minimum, maximum of each."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             for metric in metrics:
                 row = {
                     **key.values, "output": output, "column_name": metric["column"], "nulls": metric["nulls"],
@@ -163,7 +163,7 @@ class Catalog:
             }
             for to, source, column in links
         ]
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(sa.delete(table).where(same))
             if rows:
                 connection.execute(sa.insert(table), rows)
@@ -186,7 +186,7 @@ class Catalog:
             .limit(runs)
         )
         measured: dict[str, tuple[str, ...]] = {}
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             for (results,) in connection.execute(query):
                 for each in results:
                     if each.get("observed") is not None:
@@ -204,7 +204,7 @@ class Catalog:
         row = {**key.values, "output": output, **publication, "published_at": _now()}
         table = tables.publications
         same = (table.c.product_id == key.product_id) & (table.c.run_id == key.run_id) & (table.c.output == output)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             there = connection.execute(sa.select(table.c.revision).where(same)).scalar_one_or_none()
             keep = ("published_at",) if there == publication["revision"] else ()
             _upsert(connection, table, row, keep=keep)
@@ -213,14 +213,14 @@ class Catalog:
         """What each run made visible of an output, by run id."""
         table = tables.publications
         query = sa.select(table).where(table.c.product_id == product_id, table.c.output == output)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return {row["run_id"]: dict(row) for row in connection.execute(query).mappings()}
 
     def rewind(self, product_id: str, run_id: str) -> None:
         """Set the watermarks of a product's inputs back to where a run had read them."""
         read, marks = tables.extracts, tables.watermarks
         same = (read.c.product_id == product_id) & (read.c.run_id == run_id)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             read_up_to = connection.execute(sa.select(read.c.input, read.c.watermark).where(same)).all()
             for name, value in read_up_to:
                 if value is not None:
@@ -233,14 +233,14 @@ class Catalog:
         """The greatest published cursor value of an input; None before the first publication."""
         table = tables.watermarks
         query = sa.select(table.c.value).where(table.c.product_id == product_id, table.c.input == name)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return connection.execute(query).scalar_one_or_none()
 
     def extracted_before(self, key: RunKey, name: str) -> tuple[bool, str | None]:
         """Whether the run has read this input before, and how far."""
         table = tables.extracts
         same = (table.c.product_id == key.product_id) & (table.c.run_id == key.run_id) & (table.c.input == name)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             row = connection.execute(sa.select(table.c.watermark).where(same)).first()
         return row is not None, row[0] if row else None
 
@@ -248,7 +248,7 @@ class Catalog:
         """The newest publication of each output of a product, by output name."""
         table = tables.publications
         query = sa.select(table).where(table.c.product_id == product_id).order_by(table.c.published_at)
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             newest = {row["output"]: dict(row) for row in connection.execute(query).mappings()}
         return [newest[name] for name in sorted(newest)]
 
@@ -266,7 +266,7 @@ class Catalog:
         times = [column for column in table.c if isinstance(column.type, sa.DateTime)]
         if times:
             query = query.order_by(times[0].desc())
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
     def close(self) -> None:
@@ -276,7 +276,8 @@ class Catalog:
             self._engine_ = None
 
     @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
+    def transaction(self) -> Iterator[sa.Connection]:
+        """A connection whose work is committed at the end, whole or not at all."""
         try:
             with self._engine().begin() as connection:
                 yield connection

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from airflow_dataproducts.cli import infer, lint, plan, run, schema, suite, validate, versions
+from airflow_dataproducts.cli import infer, lint, plan, run, schema, sla, suite, validate, versions
 from airflow_dataproducts.exceptions import ConfigurationError, DataProductsError, ManifestError
 
 FINDINGS, USAGE = 1, 2
@@ -32,6 +32,7 @@ app.command("validate")(validate.validate)
 app.command("versions")(versions.versions)
 app.command("rollback")(versions.rollback)
 app.command("retention")(versions.retention)
+app.add_typer(sla.app, name="sla")
 app.command("infer")(infer.infer)
 app.command("schema")(schema.schema)
 

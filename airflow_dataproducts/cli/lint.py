@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from airflow_dataproducts.cli.common import Format, FormatOption, RootOption, print_json
-from airflow_dataproducts.discovery.index import find_manifests, index, problems
 from airflow_dataproducts.exceptions import ConfigurationError, Finding, ManifestError
 from airflow_dataproducts.manifest.defaults import default_root
+from airflow_dataproducts.manifest.index import find_manifests, index, problems
 from airflow_dataproducts.manifest.load import load_manifest
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from typing import Any
 from airflow import settings
 from airflow.dag_processing.bundles.base import BaseDagBundle
 
-from airflow_dataproducts.discovery import index
+from airflow_dataproducts.discovery import monitor
 from airflow_dataproducts.discovery.stub import render
+from airflow_dataproducts.manifest import index
 
 REFRESH_SECONDS = 5
 
@@ -56,6 +57,8 @@ class ManifestDagBundle(BaseDagBundle):
                 self.path / f"{entry.path}.py": render(self._source, entry.path, entry.digest, wrong.get(entry.path))
                 for entry in entries
             }
+            if entries:
+                wanted[self.path / monitor.FILE] = monitor.render(self._source)
             self.path.mkdir(parents=True, exist_ok=True)
             for file, text in wanted.items():
                 _write(file, text)

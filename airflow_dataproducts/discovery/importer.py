@@ -16,9 +16,10 @@ from airflow.sdk.importers import (
 )
 
 from airflow_dataproducts.dag import build_dag
-from airflow_dataproducts.discovery import index
+from airflow_dataproducts.discovery import monitor
 from airflow_dataproducts.environment import airflow_home
 from airflow_dataproducts.exceptions import Finding, ManifestError
+from airflow_dataproducts.manifest import index
 from airflow_dataproducts.manifest.load import is_manifest
 from airflow_dataproducts.plan import load_plan
 
@@ -49,6 +50,8 @@ class DataProductImporter(AbstractDagImporter[FileDagDefinition]):  # type: igno
         path = Path(definition.path) if hasattr(definition, "path") else _path(definition)
         try:
             with definition.import_context():
+                if monitor.goes_with(path, Path(bundle.path)):
+                    result.dags.append(monitor.load(str(bundle.path)))
                 result.dags.append(_load(path, Path(bundle.path), bundle.name))
         except ManifestError as error:
             result.errors.append(

@@ -17,6 +17,7 @@ from airflow_dataproducts.manifest.units import Duration, Version
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from airflow_dataproducts.manifest.nodes import Loc
     from airflow_dataproducts.manifest.problems import Problem
 
 API_VERSION = "dataproducts/v1"
@@ -265,18 +266,29 @@ def _rule_problems(product: Product) -> Iterator[Problem]:
 
 
 def _sla_problems(product: Product) -> Iterator[Problem]:
-    freshness = product.sla.freshness
-    if freshness is None:
-        return
-    if freshness.output is None and len(product.outputs) > 1:
-        yield ("sla", "freshness", "output"), f"is missing; say which one: {', '.join(product.outputs)}"
-        return
-    name = freshness.output or next(iter(product.outputs))
-    if name not in product.outputs:
-        yield (
-            ("sla", "freshness", "output"),
-            f"found {name!r}, which is no output (allowed: {', '.join(product.outputs)})",
-        )
+    """Promises about outputs and columns that there are not."""
+    several = len(product.outputs) > 1
+    for kind in ("freshness", "completeness", "accuracy", "consistency", "volume"):
+        for index, promise in enumerate(getattr(product.sla, kind)):
+            place = ("sla", kind, index)
+            name = promise.output
+            if name is None and several and kind in {"freshness", "volume"}:
+                yield (*place, "output"), f"is missing; say which one: {', '.join(product.outputs)}"
+            elif name is not None and name not in product.outputs:
+                yield (*place, "output"), f"found {name!r}, which is no output (allowed: {', '.join(product.outputs)})"
+            elif (column := getattr(promise, "column", None)) is not None:
+                yield from _column_problem(product, (*place, "column"), name, column)
+
+
+def _column_problem(product: Product, place: Loc, output: str | None, column: str) -> Iterator[Problem]:
+    outputs = [product.outputs[output]] if output else list(product.outputs.values())
+    kinds = {each.name: each.type.name for one in outputs for each in one.contract.columns}
+    is_age = place[1] == "freshness"
+    cursors = [cursor for each in product.inputs.values() if is_age and (cursor := getattr(each, "cursor", None))]
+    if column not in kinds and column not in cursors:
+        yield place, f"found {column!r}, which is no column (allowed: {', '.join([*kinds, *cursors])})"
+    elif is_age and kinds.get(column, "date") not in {"date", "timestamp", "timestamptz"}:
+        yield place, f"found {column!r}, a {kinds[column]}; the age of data needs a date or a moment"
 
 
 _PRESETS = ("@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly", MANUAL)

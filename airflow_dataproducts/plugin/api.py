@@ -3,19 +3,30 @@
 # No `from __future__ import annotations`: FastAPI reads the handlers' annotations as they stand.
 
 from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_authenticated
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse
+from pydantic import BaseModel
 
+from airflow_dataproducts.alerts import plain
+from airflow_dataproducts.alerts.messages import WINDOW
 from airflow_dataproducts.catalog import tables
+from airflow_dataproducts.catalog.outbox import Outbox
+from airflow_dataproducts.catalog.sla import SlaStore, thread_of
 from airflow_dataproducts.catalog.store import Catalog, RunKey
 from airflow_dataproducts.environment import site_catalog, site_settings
 from airflow_dataproducts.exceptions import CatalogError
 from airflow_dataproducts.operators.links import data_docs_path
 from airflow_dataproducts.runtime import docs_place
+from airflow_dataproducts.sla.budgets import budget
+from airflow_dataproducts.sla.incidents import Incident
+from airflow_dataproducts.sla.promises import Promise
+from airflow_dataproducts.sla.verdicts import judge, utc
 
 router = APIRouter(prefix="/api/v1")
 
@@ -54,14 +65,20 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in _HIDDEN}
 
 
+_SILENT = timedelta(minutes=5)
+"""A monitor that has not judged for so long is not there."""
+
+
 @router.get("/health")
 def health(catalog: CatalogDep) -> dict[str, str]:
-    """Whether the catalog answers; open to probes, so it says nothing else."""
+    """Whether the catalog answers and the monitor is at work; open to probes, so it says nothing else."""
     try:
-        catalog.rows(tables.products, limit=1)
+        last = SlaStore(catalog).heartbeat()
     except CatalogError:
         raise HTTPException(503, "the catalog cannot be reached") from None
-    return {"status": "healthy"}
+    if last is not None and datetime.now(UTC) - last > _SILENT:
+        raise HTTPException(503, f"the monitor has not judged promises since {last:%Y-%m-%d %H:%M:%S} UTC")
+    return {"status": "healthy", "monitor": last.isoformat() if last else "has not run yet"}
 
 
 @router.get("/products", dependencies=AUTHENTICATED)
@@ -104,6 +121,101 @@ def lineage(product_id: ProductDep, catalog: CatalogDep) -> dict[str, Any]:
     names = ("output", "output_column", "source", "source_column")
     shown = sorted(({name: row[name] for name in names} for row in found), key=lambda row: tuple(row.values()))
     return {"lineage": shown, "total_entries": len(shown)}
+
+
+@router.get("/products/{product_id}/sla", dependencies=AUTHENTICATED)
+def sla(product_id: ProductDep, catalog: CatalogDep) -> dict[str, Any]:
+    """How a product's promises stand now, judged as they are asked for, whether the monitor runs or not."""
+    now = datetime.now(UTC)
+    seen = SlaStore(catalog).observed(now)
+    if product_id not in seen.specs:
+        raise HTTPException(404, f"the promises of {product_id} are not known yet")
+    facts = seen.facts[product_id]
+    found = []
+    for fields in seen.specs[product_id]["promises"]:
+        promise = Promise(**fields)
+        verdict = judge(promise, facts, now)
+        times = [
+            (each.opened_at, each.resolved_at or now)
+            for each in seen.incidents
+            if each.key == (product_id, promise.name)
+        ]
+        left = budget(times, facts.known_since, now, WINDOW)
+        found.append(
+            {
+                "promise": promise.name,
+                "promised": promise.text,
+                "severity": promise.severity,
+                **asdict(verdict),
+                "budget": asdict(left),
+            }
+        )
+    open_ones = [_incident(each) for each in seen.incidents if each.product == product_id and each.resolved_at is None]
+    return {"promises": found, "incidents": open_ones, "total_entries": len(found)}
+
+
+@router.get("/incidents", dependencies=AUTHENTICATED)
+def incidents(
+    catalog: CatalogDep,
+    readable: ReadableDep,
+    only_open: bool = False,  # noqa: FBT001, FBT002 - a query parameter
+    limit: Limit = 100,
+) -> dict[str, Any]:
+    """Broken promises of the products that the user may see, newest first."""
+    found = [each for each in SlaStore(catalog).incidents(only_open=only_open, limit=limit) if each.product in readable]
+    return {"incidents": [_incident(each) for each in found], "total_entries": len(found)}
+
+
+@router.get("/incidents/{number}/report", dependencies=AUTHENTICATED)
+def incident_report(number: int, catalog: CatalogDep, readable: ReadableDep) -> PlainTextResponse:
+    """An incident's report in Markdown."""
+    incident = _incident_or_404(number, catalog, readable)
+    rows = Outbox(catalog).rows(thread_of(incident))
+    return PlainTextResponse(plain.report(incident, rows, datetime.now(UTC)), media_type="text/markdown")
+
+
+def _writable(user: GetUserDep) -> set[str]:
+    """The products whose DAGs the user may change."""
+    return set(get_auth_manager().get_authorized_dag_ids(user=user, method="PUT"))
+
+
+WritableDep = Annotated[set[str], Depends(_writable)]
+
+
+class Mute(BaseModel):
+    """How long and why nothing is to be sent about an incident."""
+
+    until: datetime
+    why: str
+
+
+@router.post("/incidents/{number}/acknowledge", dependencies=AUTHENTICATED)
+def acknowledge(number: int, catalog: CatalogDep, writable: WritableDep, user: GetUserDep) -> dict[str, Any]:
+    """Take an incident on: no reminders and no escalation any more."""
+    _incident_or_404(number, catalog, writable)
+    if not SlaStore(catalog).acknowledge(number, user.get_name(), datetime.now(UTC)):
+        raise HTTPException(409, f"incident {number} is over")
+    return _incident(_incident_or_404(number, catalog, writable))
+
+
+@router.post("/incidents/{number}/mute", dependencies=AUTHENTICATED)
+def mute(number: int, wanted: Mute, catalog: CatalogDep, writable: WritableDep) -> dict[str, Any]:
+    """Send nothing about an incident until then."""
+    _incident_or_404(number, catalog, writable)
+    if not SlaStore(catalog).mute(number, utc(wanted.until), wanted.why):
+        raise HTTPException(409, f"incident {number} is over")
+    return _incident(_incident_or_404(number, catalog, writable))
+
+
+def _incident(incident: Incident) -> dict[str, Any]:
+    return {**asdict(incident), "state": incident.state}
+
+
+def _incident_or_404(number: int, catalog: Catalog, readable: set[str]) -> Incident:
+    for each in SlaStore(catalog).incidents(limit=100_000):
+        if each.id == number and each.product in readable:
+            return each
+    raise HTTPException(404, f"there is no incident {number}")
 
 
 _ALONE = {

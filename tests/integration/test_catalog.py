@@ -110,7 +110,8 @@ def test_a_retried_task_writes_the_same_again(url: sa.URL, plan: Plan) -> None:
         catalog.traced(KEY, "things", [("id", "things", "number")])
         catalog.published(KEY, "things", publication)
         catalog.run_finished(KEY, {"things": "5"})
-    for table in tables.metadata.sorted_tables:
+    of_promises = {"sla_products", "sla_status", "incidents", "outbox", "probes"}
+    for table in (each for each in tables.metadata.sorted_tables if each.name not in of_promises):
         assert len(catalog.rows(table)) == 1, table.name
     assert catalog.rows(tables.validations)[0]["gx"] == [{"x": "nan"}]
     assert catalog.watermark("test.things", "things") == "5"

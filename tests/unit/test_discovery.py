@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_dataproducts.discovery import index
+from airflow_dataproducts.manifest import index
 from demo.standalone import HAS_IMPORTERS
 from tests.conftest import MINIMAL
 
@@ -119,16 +119,16 @@ class TestBundle:
         path = write(MINIMAL, folder="a")
         write("a: [", folder="b")
         first = self.refresh(tmp_path)
-        assert list(first) == ["a/product.yaml.py", "b/product.yaml.py"]
+        assert list(first) == ["_dataproducts_monitor.py", "a/product.yaml.py", "b/product.yaml.py"]
         assert self.refresh(tmp_path) == first
         path.write_text(MINIMAL + "tags: [new]\n")
         second = self.refresh(tmp_path)
         assert second["a/product.yaml.py"] != first["a/product.yaml.py"]
         assert second["b/product.yaml.py"] == first["b/product.yaml.py"]
         path.rename(path.with_name("product.yml"))
-        assert list(self.refresh(tmp_path)) == ["a/product.yml.py", "b/product.yaml.py"]
+        assert list(self.refresh(tmp_path)) == ["_dataproducts_monitor.py", "a/product.yml.py", "b/product.yaml.py"]
         path.with_name("product.yml").unlink()
-        assert list(self.refresh(tmp_path)) == ["b/product.yaml.py"]
+        assert list(self.refresh(tmp_path)) == ["_dataproducts_monitor.py", "b/product.yaml.py"]
 
     def test_an_unchanged_file_keeps_its_time(self, tmp_path: Path, write: Write) -> None:
         from airflow_dataproducts.discovery.bundle import ManifestDagBundle
@@ -151,7 +151,7 @@ class TestBundle:
         bundle = ManifestDagBundle(name="live", path=str(tmp_path))
         bundle.initialize()
         bag = DagBag(dag_folder=str(bundle.path), bundle_path=bundle.path, bundle_name="live")
-        assert list(bag.dags) == ["test.things"]
+        assert [name for name in bag.dags if not name.startswith("dataproducts_monitor")] == ["test.things"]
         assert bag.dags["test.things"].fileloc == str(good)
         assert bag.dags["test.things"].relative_fileloc == "a/product.yaml.py"
         ((place, error),) = bag.import_errors.items()

@@ -60,7 +60,7 @@ def loaded(extra: str) -> set[str]:
     [
         "",
         "import airflow_dataproducts.discovery.stub, airflow_dataproducts.discovery.policy",
-        "import airflow_dataproducts.discovery.index",
+        "import airflow_dataproducts.manifest.index",
         pytest.param(
             "import airflow_dataproducts.discovery.importer",
             marks=pytest.mark.skipif(not HAS_IMPORTERS, reason="needs Airflow >= 3.4"),

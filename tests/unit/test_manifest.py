@@ -45,9 +45,9 @@ def test_every_section_loads() -> None:
     assert "2.7.1" in product.inputs["segments"].version
     assert str(product.outputs["orders"].contract.column("total_amount").type) == "decimal(12,2)"
     assert product.outputs["orders"].contract.rules[1].severity == "low"
-    assert product.sla.freshness is not None
-    assert product.sla.freshness.breach is not None
-    assert product.sla.freshness.breach.total_seconds() == 6 * 3600
+    (freshness,) = product.sla.freshness
+    assert freshness.breach is not None
+    assert freshness.breach.total_seconds() == 6 * 3600
 
 
 def test_a_product_is_frozen() -> None:

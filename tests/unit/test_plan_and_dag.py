@@ -142,7 +142,7 @@ def test_the_page_of_a_product_tells_everything() -> None:
     page = product_markdown(load_plan(FULL))
     for part in (
         "# sales.sales-orders 2.1.0", "sales-analytics (sales-data@example.com, #sales-data, @sales-oncall)", "7 years", "GDPR, CCPA",
-        "| freshness | data at most 4h old |", "| landing | published by 06:00 Europe/Berlin |", "at least 99.5%",
+        "| freshness | orders.updated_at at most 4h old |", "| landing | published by 06:00 Europe/Berlin |", "at least 99.5%",
         "| `total_amount` | `decimal(12,2)` | Total in USD |", "| `email` | `string` | Contact address (personal data: email) |",
         "| primary_key | critical | fail | order_id names one row |", "finance-reporting",
     ):  # fmt: skip

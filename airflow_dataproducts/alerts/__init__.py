@@ -1,0 +1,1 @@
+"""What people are told of incidents, and in which words of which channel."""

@@ -1,0 +1,109 @@
+"""What a message about an incident says, as plain values that every channel puts into its own words."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_dataproducts.sla.budgets import budget
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from airflow_dataproducts.sla.facts import Facts
+    from airflow_dataproducts.sla.incidents import Event, Incident
+
+WINDOW = timedelta(days=30)
+"""The time over which an error budget counts."""
+
+
+def payload(
+    event: Event, spec: Mapping[str, Any], facts: Facts, past: Iterable[Incident], now: datetime
+) -> dict[str, Any]:
+    """Everything a message says.
+
+    Args:
+        event: what happened.
+        spec: the product's specification.
+        facts: what was observed of it.
+        past: incidents of the same promise, this one included.
+        now: the moment.
+    """
+    incident = event.incident
+    times = [(each.opened_at, each.resolved_at or now) for each in past]
+    left = budget(times, facts.known_since, now, WINDOW)
+    last = facts.last_publish
+    return {
+        "kind": event.kind, "number": event.number, "product": incident.product, "version": spec["version"], "promise": incident.promise,
+        "severity": incident.severity, "opened_at": incident.opened_at.isoformat(),
+        "resolved_at": incident.resolved_at.isoformat() if incident.resolved_at else None, "at": now.isoformat(),
+        **{name: incident.details.get(name) for name in ("promised", "actual", "cause", "why", "chain", "since", "output")},
+        "owner": spec["owner"], "consumers": spec["consumers"], "last_publish": last.isoformat() if last else None,
+        "run_id": facts.run.run_id if facts.run else None,
+        "budget": {"attainment": left.attainment, "spent": left.spent, "burn_rate": left.burn_rate, "days": WINDOW.days},
+        "breaches": len(times), "root_owner": None,
+    }  # fmt: skip
+
+
+def digest(kind: str, payloads: list[dict[str, Any]], now: datetime) -> dict[str, Any]:
+    """Many messages as one."""
+    rows = [
+        {name: each[name] for name in ("product", "promise", "severity", "promised", "actual", "why")}
+        for each in payloads
+    ]
+    return {"kind": "digest", "of": kind, "count": len(rows), "rows": rows, "at": now.isoformat()}
+
+
+def title(told: Mapping[str, Any]) -> str:
+    """A message in a line: what a subject or notification shows."""
+    if told["kind"] == "digest":
+        word = "kept again" if told["of"] == "resolved" else "broken"
+        return f"{told['count']} promises {word} at once"
+    name = f"{told['product']}@{told['version']}"
+    words = {
+        "opened": f"{name} breaks its promise: {told['promised']}",
+        "reminder": f"{name} still breaks its promise: {told['promised']}",
+        "escalated": f"{name}: nobody has taken on that it breaks its promise: {told['promised']}",
+        "resolved": f"RESOLVED {name} keeps its promise again: {told['promised']}",
+        "affects": f"{name} waits, too: {told['promised']}",
+        "review": f"{name} has broken its promise {told['breaches']} times: {told['promised']}",
+    }  # fmt: skip
+    return words[told["kind"]]
+
+
+def lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The facts of a message, as labels and texts."""
+    if told["kind"] == "digest":
+        return [(f"{row['product']} {row['promise']}", f"{row['promised']}; {row['actual']}") for row in told["rows"]]
+    found = [
+        ("Promised", told["promised"]),
+        ("Actual", told["actual"]),
+        ("Likely cause", f"{told['cause']}: {told['why']}" if told["why"] else told["cause"]),
+        (
+            "Last good publish",
+            f"{told['last_publish'] or 'never'}{', which consumers still see' if told['last_publish'] else ''}",
+        ),
+        ("Owner", _person(told["owner"])),
+    ]
+    if told["consumers"]:
+        found.append(("Consumers affected", ", ".join(_consumer(each) for each in told["consumers"])))
+    found += [("Failed rule", rule) for rule in told.get("rules", ())]
+    left = told["budget"]
+    if left["attainment"] is not None:
+        found.append(
+            (
+                f"Error budget, {left['days']} days",
+                f"kept {left['attainment']:.2%} of the time, {left['spent']:.0%} spent",
+            )
+        )
+    return [(label, str(text)) for label, text in found if text]
+
+
+def _person(owner: Mapping[str, Any]) -> str:
+    return ", ".join(str(owner[name]) for name in ("team", "email", "slack") if owner.get(name))
+
+
+def _consumer(consumer: Mapping[str, Any]) -> str:
+    contact = consumer.get("contact")
+    return f"{consumer['team']} ({contact})" if contact else str(consumer["team"])

@@ -1,0 +1,303 @@
+"""The monitor's tick: what manifests promise, how it stands, and what is to be told; a few statements for all products."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import timedelta
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, Any
+
+from airflow_dataproducts.alerts.messages import digest, payload
+from airflow_dataproducts.catalog.sla import HEARTBEAT, PAUSED, Changes, Status, Told, thread_of
+from airflow_dataproducts.exceptions import ManifestError
+from airflow_dataproducts.manifest.index import index
+from airflow_dataproducts.manifest.load import load_manifest
+from airflow_dataproducts.sla.causes import Cause, cause_of
+from airflow_dataproducts.sla.incidents import Event, Incident, details, go_on, opened, resolved
+from airflow_dataproducts.sla.promises import TIMELY, Promise, promises_of
+from airflow_dataproducts.sla.verdicts import Verdict, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from airflow_dataproducts.catalog.sla import Observed, SlaStore
+    from airflow_dataproducts.manifest.product import Product
+    from airflow_dataproducts.sla.facts import Facts
+
+STORM = 10
+"""Messages of one kind to one place in one tick from which they become one."""
+_WATCHED = ("active", "deprecated")
+"""What a product's status must be for its promises to count."""
+_ASKED = 50
+"""Products at most of which a tick asks Airflow whether they are paused."""
+GAP = timedelta(minutes=10)
+"""A monitor that has been silent for longer was not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a tick did."""
+
+    products: int
+    promises: int
+    breached: int
+    opened: int
+    resolved: int
+    messages: int
+
+
+def specification(product: Product, path: str) -> dict[str, Any]:
+    """What the catalog keeps of a product for the monitor: its promises, and what messages say of it."""
+    columns = {
+        name: [(each.name, str(each.type)) for each in output.contract.columns]
+        for name, output in product.outputs.items()
+    }
+    return {
+        "version": product.version, "path": path, "owner": product.owner.model_dump(mode="json", exclude_none=True),
+        "alerts": product.alerts.model_dump(mode="json", exclude_none=True), "upstream": list(product.upstream),
+        "escalate_after": product.alerts.escalate.after.total_seconds() if product.alerts.escalate else None,
+        "consumers": [each.model_dump(mode="json", exclude_none=True) for each in product.consumers],
+        "review": {"breaches": product.sla.review.breaches, "within": product.sla.review.within.total_seconds()},
+        "promises": [each.to_dict() for each in promises_of(product)] if product.status in _WATCHED else [],
+        "schedule": product.schedule, "columns": columns,
+    }  # fmt: skip
+
+
+def sync(store: SlaStore, root: Path, memory: Path | None, now: datetime) -> int:
+    """Take over the promises of the manifests below a folder; returns how many were new or had changed.
+
+    A manifest that cannot be read leaves its product's promises as they were: its import error is in Airflow's list.
+
+    Args:
+        store: the catalog's promises.
+        root: the folder.
+        memory: the file in which the index of the manifests is kept; None for none.
+        now: the moment.
+    """
+    known = store.signatures()
+    mark = f"{hashlib.sha256(str(root).encode()).hexdigest()[:16]}:"
+    found = index(root, memory) if root.is_dir() else []
+    entries = {each.product_id: each for each in found if each.product_id is not None}
+    specs = {}
+    for name, entry in entries.items():
+        signature = f"{mark}{entry.digest}:{entry.path}"
+        if known.get(name) == signature:
+            continue
+        try:
+            product = load_manifest(root / entry.path, root).product
+        except ManifestError:
+            continue
+        specs[name] = (signature, specification(product, entry.path))
+    broken = {each.path for each in found if each.product_id is None}
+    own = {name: signature.split(":", 2)[2] for name, signature in known.items() if signature.startswith(mark)}
+    gone = [name for name, path in own.items() if name not in entries and path not in broken]
+    if specs or gone:
+        store.sync(specs, _drift(store, specs), gone, now)
+    return len(specs)
+
+
+def _drift(store: SlaStore, specs: Mapping[str, tuple[str, Mapping[str, Any]]]) -> dict[str, str]:
+    """How the columns of products differ from those with which their versions first ran."""
+    found = {}
+    for name, manifest in store.first_seen({name: spec["version"] for name, (_, spec) in specs.items()}).items():
+        for output, columns in specs[name][1]["columns"].items():
+            there = manifest.get("outputs", {}).get(output, {}).get("contract", {}).get("columns", [])
+            was = {each["name"]: str(each["type"]) for each in there}
+            now = dict(columns)
+            changed = [f"+{each} {kind}" for each, kind in now.items() if was.get(each) != kind] + [
+                f"-{each}" for each in was if each not in now
+            ]
+            if was and changed:
+                found[name] = f"{output}: {', '.join(changed)} within one version"
+    return found
+
+
+def tick(store: SlaStore, now: datetime, is_paused: Callable[[str], bool | None] = lambda _product: None) -> Summary:
+    """Judge every promise, and write what follows from it.
+
+    Args:
+        store: the catalog's promises.
+        now: the moment.
+        is_paused: asks Airflow whether a product's DAG is paused; None where it cannot tell.
+    """
+    seen = store.observed(now)
+    judging = _Judging(seen, now, is_paused)
+    for name in _upstream_first(seen.specs):
+        judging.product(name)
+    changes = judging.changes
+    changes.status += [
+        Status(name, PAUSED, PAUSED if value else "running", "paused" if value else "not paused", now, now)
+        for name, value in judging.paused.items()
+        if value is not None
+    ]
+    changes.messages = _messages(judging.events, seen, now)
+    product, promise = HEARTBEAT
+    last = seen.status.get(HEARTBEAT)
+    if last is not None and now - last.checked_at > GAP:
+        changes.incidents.append(_absence(last.checked_at, now))
+    changes.status.append(Status(product, promise, "ok", f"{len(seen.specs)} products", now, now))
+    store.write(changes, now)
+    kinds = [event.kind for event in judging.events]
+    return Summary(
+        len(seen.specs), judging.promises, judging.breached, kinds.count("opened"), kinds.count("resolved"), len(changes.messages)
+    )  # fmt: skip
+
+
+def _absence(since: datetime, now: datetime) -> Incident:
+    """The incident of a monitor that was not there: nobody's promise is broken by it."""
+    told = {
+        "promised": "promises are judged each minute",
+        "actual": "back",
+        "cause": "checker broken",
+        "why": "no tick",
+        "since": since.isoformat(),
+    }
+    return Incident(0, *HEARTBEAT, since.isoformat(), "high", since, "checker broken", resolved_at=now, details=told)
+
+
+class _Judging:
+    """One look at all products."""
+
+    def __init__(self, seen: Observed, now: datetime, is_paused: Callable[[str], bool | None]) -> None:
+        self._seen = seen
+        self._now = now
+        self._is_paused = is_paused
+        self._open = {each.key: each for each in seen.incidents if each.resolved_at is None}
+        self._chains: dict[str, tuple[str, ...]] = {}
+        self.changes = Changes()
+        self.events: list[Event] = []
+        self.paused: dict[str, bool | None] = {}
+        self.promises = self.breached = 0
+
+    def product(self, name: str) -> None:
+        """Judge a product's promises; the products that it reads have been judged before."""
+        spec, facts = self._seen.specs[name], self._seen.facts[name]
+        late = {each: self._chains[each] for each in spec["upstream"] if each in self._chains}
+        for fields in spec["promises"]:
+            promise = Promise(**fields)
+            verdict = judge(promise, facts, self._now)
+            self.promises += 1
+            self._note(promise, verdict)
+            if verdict.state == "breached":
+                self.breached += 1
+                self._broken(promise, verdict, facts, late)
+            elif (incident := self._open.get((name, promise.name))) is not None and verdict.state != "unknown":
+                over, events = resolved(incident, verdict.actual, self._now)
+                self.changes.incidents.append(over)
+                self.events += events
+
+    def _broken(self, promise: Promise, verdict: Verdict, facts: Facts, late: Mapping[str, tuple[str, ...]]) -> None:
+        cause = self._cause(promise, facts, late)
+        if promise.kind in TIMELY:
+            self._chains[promise.product] = cause.chain
+        told = details(promise, verdict, cause)
+        known = self._open.get((promise.product, promise.name))
+        if known is None:
+            incident = opened(promise, verdict, cause, self._now)
+            self.changes.incidents.append(incident)
+            self.events.append(Event("affects" if incident.root else "opened", incident))
+            self._review(promise, incident)
+            return
+        spec = self._seen.specs[promise.product]
+        after = timedelta(seconds=spec["escalate_after"]) if spec["escalate_after"] else None
+        incident, events = go_on(known, told, self._now, after)
+        if incident is not known:
+            self.changes.incidents.append(incident)
+        if known.root is not None and incident.root is None:  # what it waited for has come, and it is still broken
+            events = [Event("opened", incident), *events]
+        self.events += events
+
+    def _cause(self, promise: Promise, facts: Facts, late: Mapping[str, tuple[str, ...]]) -> Cause:
+        cause = cause_of(promise, facts, late, self._now)
+        if cause.kind in {"never ran", "no run"} and promise.product not in self.paused and len(self.paused) < _ASKED:
+            self.paused[promise.product] = self._is_paused(promise.product)
+        if cause.kind in {"never ran", "no run"} and self.paused.get(promise.product):
+            return Cause("paused", "the product's DAG is paused in Airflow")
+        return cause
+
+    def _review(self, promise: Promise, incident: Incident) -> None:
+        rule = self._seen.specs[promise.product]["review"]
+        since = self._now - timedelta(seconds=rule["within"])
+        count = 1 + sum(each.key == incident.key and each.opened_at >= since for each in self._seen.incidents)
+        if count >= rule["breaches"] and incident.root is None:
+            self.events.append(Event("review", incident, count))
+
+    def _note(self, promise: Promise, verdict: Verdict) -> None:
+        """How the promise stands, where that is news; rows that say the same again are not written."""
+        known = self._seen.status.get((promise.product, promise.name))
+        same = known is not None and known.state == verdict.state
+        told = same and (verdict.state == "ok" or (known is not None and known.actual == verdict.actual))
+        if told and known is not None and self._now - known.checked_at < GAP:
+            return
+        since = known.since if known is not None and known.state == verdict.state else verdict.since or self._now
+        self.changes.status.append(
+            Status(promise.product, promise.name, verdict.state, verdict.actual, since, self._now)
+        )
+
+
+def _upstream_first(specs: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
+    graph = {name: [each for each in spec["upstream"] if each in specs] for name, spec in specs.items()}
+    try:
+        return list(TopologicalSorter(graph).static_order())
+    except CycleError:  # which is an import error of the products concerned; the others' promises count all the same
+        return list(specs)
+
+
+def _messages(events: list[Event], seen: Observed, now: datetime) -> list[Told]:
+    """What is to be told, to whom; a storm becomes one message for each place."""
+    past: dict[tuple[str, str], list[Incident]] = defaultdict(list)
+    for incident in seen.incidents:
+        past[incident.key].append(incident)
+    places: dict[tuple[str, str, str], list[Told]] = defaultdict(list)
+    for event in events:
+        incident = event.incident
+        spec = seen.specs[incident.product]
+        same = [each for each in past[incident.key] if each.window != incident.window]
+        told = payload(event, spec, seen.facts[incident.product], [*same, incident], now)
+        told["root_owner"] = seen.specs.get(incident.root or "", {}).get("owner")
+        for channel, address in _addresses(event, spec, seen):
+            own = f"{incident.product}|{incident.promise}|{incident.window}|{event.kind}|{event.number}|{channel}|{address}"
+            places[channel, address, event.kind].append(
+                Told(own[:500], thread_of(incident), channel, address, event.kind, told)
+            )
+    found: list[Told] = []
+    for (channel, address, kind), messages in places.items():
+        if len(messages) <= STORM:
+            found += messages
+            continue
+        whole = digest(kind, [dict(each.payload) for each in messages], now)
+        found.append(
+            Told(
+                f"digest|{kind}|{channel}|{address}|{now.isoformat()}",
+                f"digest|{now.isoformat()}",
+                channel,
+                address,
+                "digest",
+                whole,
+            )
+        )
+    return found
+
+
+def _addresses(event: Event, spec: Mapping[str, Any], seen: Observed) -> list[tuple[str, str]]:
+    """The channels and places that hear of an event."""
+    # What waits for another product is told where that one's incident is.
+    alerts = seen.specs.get(event.incident.root or "", spec)["alerts"] if event.kind == "affects" else spec["alerts"]
+    if event.kind == "escalated":
+        return [("slack", alerts["escalate"]["to"])]
+    if event.incident.is_muted(event.incident.opened_at):
+        return []
+    found = [("slack", alerts["slack"])] if alerts.get("slack") else []
+    if event.kind in {"affects", "review"}:
+        return found
+    owner = spec["owner"]
+    for also in alerts.get("also", ()):
+        if also == "email":
+            found += [("email", owner["email"])] if owner.get("email") else []
+        else:
+            found.append(("pagerduty", "") if also == "pagerduty" else ("notifier", also))
+    return found

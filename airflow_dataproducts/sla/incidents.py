@@ -1,0 +1,149 @@
+"""Broken promises over time: one incident for each, from open to resolved, as pure steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from airflow_dataproducts.sla.causes import Cause
+    from airflow_dataproducts.sla.promises import Promise
+    from airflow_dataproducts.sla.verdicts import Verdict
+
+EventKind = Literal["opened", "reminder", "escalated", "resolved", "affects", "review"]
+GAPS = (timedelta(hours=1), timedelta(hours=4), timedelta(hours=12), timedelta(days=1))
+"""Between reminders; the last one goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A broken promise.
+
+    Attributes:
+        id: the catalog's; 0 while it is new.
+        product: the product.
+        promise: the promise's name.
+        window: what was broken, so that one breach is one incident.
+        severity: of the promise.
+        opened_at: when it was noticed.
+        cause: its kind.
+        root: the product whose incident this one is part of; None where it stands for itself.
+        acknowledged_at: when somebody took it on; None before that.
+        acknowledged_by: who.
+        resolved_at: when the promise was kept again; None before that.
+        reminders: how many were sent.
+        reminded_at: when the last one was.
+        escalated_at: when others were told; None before that.
+        muted_until: nothing is sent before.
+        muted_why: the reason given.
+        details: what messages say: promised, actual, cause and the like.
+    """
+
+    id: int
+    product: str
+    promise: str
+    window: str
+    severity: str
+    opened_at: datetime
+    cause: str = ""
+    root: str | None = None
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str | None = None
+    resolved_at: datetime | None = None
+    reminders: int = 0
+    reminded_at: datetime | None = None
+    escalated_at: datetime | None = None
+    muted_until: datetime | None = None
+    muted_why: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Product and promise: there is one open incident of each."""
+        return self.product, self.promise
+
+    @property
+    def state(self) -> str:
+        """open, acknowledged or resolved."""
+        return "resolved" if self.resolved_at else "acknowledged" if self.acknowledged_at else "open"
+
+    def is_muted(self, now: datetime) -> bool:
+        """Whether nothing is to be sent about it."""
+        return self.muted_until is not None and now < self.muted_until
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something to tell about an incident.
+
+    Attributes:
+        kind: what happened.
+        incident: the incident as it is now.
+        number: which of its kind, from 1.
+    """
+
+    kind: EventKind
+    incident: Incident
+    number: int = 1
+
+
+def opened(promise: Promise, verdict: Verdict, cause: Cause, now: datetime) -> Incident:
+    """A new incident."""
+    root = cause.chain[-1] if cause.chain else None
+    return Incident(
+        0, promise.product, promise.name, verdict.window, promise.severity, now, cause.kind, root, details=details(promise, verdict, cause)
+    )  # fmt: skip
+
+
+def details(promise: Promise, verdict: Verdict, cause: Cause) -> dict[str, Any]:
+    """What messages say of an incident."""
+    return {
+        "promised": promise.text, "actual": verdict.actual, "kind": promise.kind, "cause": cause.kind, "why": cause.text,
+        "chain": list(cause.chain), "since": verdict.since.isoformat() if verdict.since else None, "output": promise.output,
+    }  # fmt: skip
+
+
+def go_on(
+    incident: Incident, told: Mapping[str, Any], now: datetime, escalate_after: timedelta | None
+) -> tuple[Incident, list[Event]]:
+    """An open incident whose promise is still broken: perhaps reminded of, perhaps escalated.
+
+    Args:
+        incident: the incident.
+        told: its newest details.
+        now: the moment.
+        escalate_after: how long it may stay open unnoticed; None for ever.
+    """
+    cause = str(told["cause"])
+    # The cause may become known later; what is told stays the same otherwise, or each tick would write every row.
+    found = (
+        incident
+        if (incident.cause, incident.root) == (cause, _root(told))
+        else replace(incident, cause=cause, root=_root(told), details=told)
+    )
+    if found.is_muted(now) or found.acknowledged_at is not None or found.root is not None:
+        return found, []
+    events = []
+    if escalate_after is not None and found.escalated_at is None and now - found.opened_at >= escalate_after:
+        found = replace(found, escalated_at=now, details=told)
+        events.append(Event("escalated", found))
+    gap = GAPS[min(found.reminders, len(GAPS) - 1)]
+    if now - (found.reminded_at or found.opened_at) >= gap:
+        found = replace(found, reminders=found.reminders + 1, reminded_at=now, details=told)
+        events.append(Event("reminder", found, found.reminders))
+    return found, events
+
+
+def _root(told: Mapping[str, Any]) -> str | None:
+    chain: Sequence[str] = told.get("chain") or ()
+    return chain[-1] if chain else None
+
+
+def resolved(incident: Incident, actual: str, now: datetime) -> tuple[Incident, list[Event]]:
+    """An incident that is over."""
+    found = replace(incident, resolved_at=now, details={**incident.details, "actual": actual})
+    return found, [Event("resolved", found)] if found.root is None and not found.is_muted(now) else []
