@@ -109,6 +109,9 @@ Rows have 9 columns: integers, texts, a numeric(12,2), a date and a timestamptz.
 imports, three times in turns; once where rows are fewer or more. COPY to nowhere is PostgreSQL's own client. By hand is ADBC to one
 Parquet file, a cast in DuckDB and write_deltalake, without validation on either side. Publishing once validated is the time of the
 commit alone: the files are there.""",
+    "promises": """\
+Every product has published twice; one in a hundred is too old, and its incident is open. CPU is that of the monitor's own process, the
+median of three ticks; what a database's server does beside it is not in it.""",
     "airflow": "A running Airflow with its scheduler, DAG processor and API server.",
 }
 """What a reader must know of each section, in the page's order."""

@@ -8,6 +8,7 @@ from bench import dataplane as dataplane_
 from bench import live as live_
 from bench import parsing as parsing_
 from bench import preloading
+from bench import promises as promises_
 from bench import validation as validation_
 from bench.report import Row
 
@@ -49,6 +50,23 @@ def airflow(folder: Path) -> list[Row]:
             f"{tasks['preloaded']:.1f} s / {tasks['cold']:.1f} s", tasks["preloaded"] / tasks["cold"], None,
         ),
     ]  # fmt: skip
+
+
+def promises(folder: Path) -> list[Row]:
+    """A tick of the monitor over 1,000 to 10,000 products with six promises each."""
+    found = promises_.measure(folder)
+    sizes = ", ".join(f"{count:,}: {seconds:.2f} s" for count, seconds in found["sizes"])
+    rows = []
+    for name in ("SQLite", "PostgreSQL"):
+        seconds, statements = found[name]
+        rows += [
+            Row(f"a tick over 1,000 products with 6 promises each, {name}, CPU", "", seconds, 2, "s"),
+            Row(f"the same, {name}, SQL statements", "", statements, 10, ""),
+        ]
+    return [
+        *rows,
+        Row("its cost is linear in the number of products: R² (at least 0.98)", sizes, found["r2"], None, ""),
+    ]
 
 
 def validation(folder: Path) -> list[Row]:

@@ -13,6 +13,7 @@ import pytest
 
 from demo.shop import Shop, airflow_connection, postgres
 from demo.standalone import Airflow, discovery, standalone
+from tests.integration.slack_server import Slack, slack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Site:
-    """An Airflow, its dags folder, its published data, a shop's database, and the file of OpenLineage's events."""
+    """An Airflow, its dags folder, its published data, a shop's database, the file of OpenLineage's events, and a Slack."""
 
     airflow: Airflow
     dags: Path
     data: Path
     shop: Shop
     lineage: Path
+    slack: Slack
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +39,7 @@ def site() -> Iterator[Site]:
         uri = stack.enter_context(postgres(folder / "postgres"))
         shop = Shop(uri)
         shop.open(orders=5_000, customers=500)
+        told = stack.enter_context(slack())
         (folder / "dags").mkdir()
         settings = {
             **discovery(folder / "dags"),
@@ -44,9 +47,12 @@ def site() -> Iterator[Site]:
             "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
                 {"type": "file", "log_file_path": str(folder / "lineage"), "append": True}
             ),
+            "AIRFLOW_CONN_DATAPRODUCTS_SLACK": json.dumps(
+                {"conn_type": "slack", "password": "xoxb-1", "extra": {"base_url": told.url}}
+            ),
             "AIRFLOW_CONN_SHOP": airflow_connection(uri),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(Path(__file__).parents[2] / "plugins"),
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
         }
         airflow = stack.enter_context(standalone(folder / "airflow", settings))
-        yield Site(airflow, folder / "dags", folder / "data", shop, folder / "lineage")
+        yield Site(airflow, folder / "dags", folder / "data", shop, folder / "lineage", told)

@@ -142,7 +142,7 @@ def test_the_api_shows_the_catalog_to_those_who_may_see_it(site: Site) -> None:
     put(site, "parts", CSV_PRODUCT, parts_csv="id,label\n1,bolt\n2,NA\n")
     run(site, "factory.parts")
     base = "/dataproducts/api/v1"
-    assert site.airflow.request("GET", f"{base}/health") == {"status": "healthy"}
+    assert site.airflow.request("GET", f"{base}/health")["status"] == "healthy"
     listed: dict[str, Any] = site.airflow.request("GET", f"{base}/products")
     assert "factory.parts" in [each["product_id"] for each in listed["products"]]
     found = site.airflow.request("GET", f"{base}/products/factory.parts")
@@ -255,6 +255,35 @@ def test_lineage_goes_to_the_catalog_and_to_openlineage(site: Site) -> None:
         ("columns", None, True), ("not_empty", None, True), ("order_no.required", "order_no", True),
         ("order_no.type", "order_no", True), ("twice.type", "twice", True), ("segment.type", "segment", True),
     }  # fmt: skip
+
+
+def test_a_product_that_never_ran_is_told_of_in_slack(site: Site) -> None:
+    """Nobody wrote the monitor, nobody switched it on, and the product's own DAG is paused."""
+    promised = 'sla: {freshness: 30s}\nalerts: {slack: "#factory"}\n'
+    put(site, "late", CSV_PRODUCT.replace("name: parts", "name: late") + promised, parts_csv="id,label\n1,bolt\n")
+
+    def told() -> list[str]:
+        return [
+            json.dumps(each) for each in site.slack.posted if "factory.late@1.0.0 breaks its promise" in each["text"]
+        ]
+
+    (message,) = site.airflow.until("a message", told)
+    assert "the product's DAG is paused in Airflow" in message
+    base = "/dataproducts/api/v1"
+    (incident,) = [
+        each
+        for each in site.airflow.request("GET", f"{base}/incidents")["incidents"]
+        if each["product"] == "factory.late"
+    ]
+    assert (incident["state"], incident["cause"]) == ("open", "paused")
+    status = site.airflow.request("GET", f"{base}/products/factory.late/sla")["promises"]
+    assert [(each["promise"], each["state"]) for each in status] == [("freshness", "breached")]
+    mine = site.airflow.request("POST", f"{base}/incidents/{incident['id']}/acknowledge")
+    assert (mine["state"], mine["acknowledged_by"]) == ("acknowledged", "admin")
+    run(site, "factory.late")
+    site.airflow.until(
+        "that it is over", lambda: [each for each in site.slack.posted if "RESOLVED factory.late" in each["text"]]
+    )
 
 
 def test_a_run_that_goes_back(site: Site) -> None:
