@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Asset, Param, TaskGroup
 from airflow.sdk.configuration import conf
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from airflow_dataproducts.documentation import product_markdown
 from airflow_dataproducts.operators import (
@@ -59,6 +61,7 @@ def build_dag(plan: Plan) -> DAG:
         doc_md=product_markdown(plan),
         default_args=_task_arguments(plan),
         params=_params(),
+        deadline=_deadline(plan),
     ) as dag:
         groups = []
         for stage, steps in plan.stages:
@@ -74,6 +77,15 @@ def build_dag(plan: Plan) -> DAG:
         # A teardown runs whatever became of the run, which does not wait for it to be judged, and tidies up after it.
         record >> DocumentOperator(task_id=DOCUMENT, plan=plan, retries=0).as_teardown()
     return dag
+
+
+def _deadline(plan: Plan) -> DeadlineAlert | None:
+    """Tells of a run that takes longer than was promised when it does so, and not only when the monitor looks next."""
+    promised = plan.product.sla.duration
+    if promised is None:
+        return None
+    callback = AsyncCallback("airflow_dataproducts.notifications.run_is_late", {"product": plan.product.id})
+    return DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, promised.breach or promised.target, callback)
 
 
 def _params() -> dict[str, Param]:

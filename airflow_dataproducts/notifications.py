@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from dataclasses import dataclass
 from datetime import timedelta
@@ -54,6 +55,25 @@ def links(told: Mapping[str, Any]) -> dict[str, str]:
     if told.get("run_id"):
         found["Run"] = f"{dag}/runs/{told['run_id']}"
     return {**found, "Quality": f"{base}/dataproducts/api/v1/products/{told['product']}/quality"}
+
+
+async def run_is_late(**_arguments: Any) -> None:
+    """What Airflow calls in its triggerer when a run has missed its deadline: promises are judged at once."""
+    await asyncio.to_thread(judge_now)
+
+
+def judge_now() -> None:
+    """A tick of the monitor outside its minute, and whatever waits to be sent."""
+    from datetime import UTC, datetime
+
+    from airflow_dataproducts.catalog.outbox import Outbox
+    from airflow_dataproducts.catalog.sla import SlaStore
+    from airflow_dataproducts.environment import site_catalog, site_settings
+    from airflow_dataproducts.runtime import monitor, sending
+
+    with site_catalog(site_settings()) as catalog:
+        monitor.tick(SlaStore(catalog), datetime.now(UTC))
+        sending.flush(Outbox(catalog), channel, lambda: datetime.now(UTC))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """``make demo``: from nothing to published products.
 
 Starts a PostgreSQL with a shop and an Airflow with the products of ``dags/``, then: a first run of two products, a second
-one after new orders came in, and a third product whose data breaks its contract. Exits with 0 only if all went as told.
+one after new orders came in, and a third product whose data breaks its contract, and then its promise. Exits with 0 only if all went as told.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from rich.table import Table
 
 from demo.published import published_tables
 from demo.shop import CUSTOMERS, DIRTY_EVERY, ORDERS, Shop, airflow_connection, postgres
+from demo.slack import Slack, slack, slack_connection
 from demo.standalone import Airflow, discovery, standalone
 
 if TYPE_CHECKING:
@@ -102,6 +103,30 @@ def play(story: Story, airflow: Airflow, shop: Shop) -> None:
             story.tell(f"    [red]{line}[/]")
 
 
+def _told(story: Story, slack: Slack) -> None:
+    """The promise that the third product breaks, as people hear of it."""
+    story.tell(f"[bold]4. A promise is broken[/]: {RETURNS} promised data of at most 2 minutes, and has none")
+
+    def message() -> dict[str, Any] | None:
+        return next((each for each in slack.posted if RETURNS in each["text"]), None)
+
+    end = time.monotonic() + 300
+    found = story.wait("waiting for the monitor, which nobody wrote", lambda: _wait(message, end))
+    story.expect("Slack was told, once, by the DAG dataproducts_monitor", holds=found is not None)
+    if found is None:
+        return
+    story.tell(f"    {found['channel']}  [bold]{found['text']}[/]")
+    for block in found["blocks"][1:]:
+        text = block["text"]["text"] if "text" in block else " ".join(each["text"] for each in block["elements"])
+        story.tell(f"    {' '.join(text.replace('*', '').split())}")
+
+
+def _wait(ask: Callable[[], Any], end: float) -> Any:
+    while (found := ask()) is None and time.monotonic() < end:
+        time.sleep(0.5)
+    return found
+
+
 def _first_run(story: Story, airflow: Airflow) -> str:
     """The run that Airflow itself starts for the schedule's last time when a DAG is switched on, or one by hand."""
     try:
@@ -162,8 +187,10 @@ def main() -> int:
         shop = Shop(uri)
         story.wait("filling the shop", shop.open)
         story.tell(f"PostgreSQL is up; its shop has {ORDERS:,} orders of {CUSTOMERS:,} customers")
+        told = stack.enter_context(slack())
         settings = {
             **discovery(ROOT / "dags"),
+            "AIRFLOW_CONN_DATAPRODUCTS_SLACK": slack_connection(told.url, os.environ.get("SLACK_BOT_TOKEN")),
             "AIRFLOW__DATAPRODUCTS__STORAGE": str(folder / "data"),
             "AIRFLOW__DATAPRODUCTS__STAGING": str(folder / "staging"),
             "AIRFLOW_CONN_SHOP": airflow_connection(uri),
@@ -174,6 +201,8 @@ def main() -> int:
         story.tell(f"Airflow is healthy at {airflow.url}")
         try:
             play(story, airflow, shop)
+            if "SLACK_BOT_TOKEN" not in os.environ:
+                _told(story, told)
             show(story, folder, uri)
         except TimeoutError as error:
             story.expect(str(error), holds=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -266,10 +266,25 @@ class SlaStore:
             return bool(connection.execute(sa.update(t.incidents).where(same).values(**values)).rowcount)
 
     def probed(self, product: str, promise: str, day: str, found: Mapping[str, Any]) -> None:
-        """Keep what a day's probes found so far: ok, total, histogram."""
-        row = {"product_id": product, "promise": promise, "day": day, **found, "probed_at": datetime.now(UTC)}
+        """Keep what a day's probes found so far: ok, total, histogram, probed_at."""
+        row = {"product_id": product, "promise": promise, "day": day, **found}
         with self._catalog.transaction() as connection:
             _upsert(connection, t.probes, [row])
+
+    def specifications(self) -> dict[str, Mapping[str, Any]]:
+        """What is promised, by product."""
+        with self._catalog.transaction() as connection:
+            return {
+                row[0]: row[1]
+                for row in connection.execute(sa.select(t.sla_products.c.product_id, t.sla_products.c.spec))
+            }
+
+    def last_probed(self) -> dict[tuple[str, str], datetime]:
+        """When each promise was probed last, by product and promise."""
+        p = t.probes.c
+        query = sa.select(p.product_id, p.promise, sa.func.max(p.probed_at)).group_by(p.product_id, p.promise)
+        with self._catalog.transaction() as connection:
+            return {(product, promise): utc(at) for product, promise, at in connection.execute(query)}
 
     def probes_of(self, product: str, promise: str, day: str) -> dict[str, Any] | None:
         """What a day's probes found so far."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,13 +19,17 @@ from airflow_dataproducts.catalog.store import Catalog
 from airflow_dataproducts.exceptions import CatalogError
 from airflow_dataproducts.notifications import channel
 from airflow_dataproducts.plan import load_plan
-from airflow_dataproducts.runtime import monitor, sending
+from airflow_dataproducts.runtime import monitor, probing, sending
+from airflow_dataproducts.sla.maintenance import in_maintenance
+from demo.slack import Slack, slack
 from tests.integration.conftest import info_of
-from tests.integration.slack_server import Slack, slack
+from tests.integration.home import Home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    import psycopg
 
     Write = Callable[..., Path]
 
@@ -353,3 +358,71 @@ def test_the_clock_goes_back_an_hour(catalog: Catalog, store: SlaStore, known: P
     monitor.tick(store, NOW)
     assert events(catalog) == before
     assert catalog.rows(t.incidents)
+
+
+PROBED = """
+apiVersion: dataproducts/v1
+kind: DataProduct
+name: probed
+domain: test
+version: 1.0.0
+description: Things.
+owner: {team: core}
+schedule: manual
+inputs: {things: {path: things.csv}}
+outputs:
+  things:
+    publish: PUBLISH
+    contract: {columns: [{name: id, type: bigint}]}
+sla:
+  availability: {target: 90%, maintenance: [{cron: "0 2 * * 0", duration: 2h}]}
+  latency: [{name: count, query: "SELECT count(*) FROM things WHERE id > 0", p95: 1h}, {name: slow, query: "SELECT 1 FROM things", p95: 0.00001s}]
+"""
+
+
+@pytest.mark.parametrize("to", ["{to: delta}", "{to: postgres, connection: db, table: mart.things}"])
+def test_outputs_are_probed_as_consumers_read_them(
+    tmp_path: Path, write: Write, database: psycopg.Connection, to: str
+) -> None:
+    home = Home(
+        tmp_path / "home",
+        write(
+            PROBED.replace("PUBLISH", to),
+            folder="p",
+        ),
+        info_of(database),
+    )
+    (home.manifest.parent / "things.csv").write_text("id\n1\n2\n")
+    run = home.open("r1")
+    store = SlaStore(run.catalog)
+    monitor.sync(store, home.manifest.parent, None, NOW)
+
+    def probe(minutes: int) -> int:
+        return probing.probe_due((run.catalog, store), run.settings, run.connections, NOW + timedelta(minutes=minutes))
+
+    assert probe(0) == 0, "nothing is published yet"
+    home.run("r1")
+    assert (probe(0), probe(4), probe(5)) == (3, 0, 3), "each five minutes"
+    monitor.tick(store, NOW + timedelta(minutes=6))
+    states = {each.promise: (each.state, each.actual) for each in store.status()}
+    assert states["availability"] == ("ok", "100%, 2 of 2 probes")
+    assert states["latency.count"][0] == "ok"
+    assert states["latency.slow"][0] == "breached"
+    if "delta" in to:
+        shutil.rmtree(home.data / "probed" / "things")
+    else:
+        database.execute("DROP SCHEMA mart CASCADE")
+    probe(10)
+    monitor.tick(store, NOW + timedelta(minutes=11))
+    found = {each.promise: each for each in store.status()}["availability"]
+    assert (found.state, found.actual) == ("breached", "66.66%, 2 of 3 probes")
+    sunday = datetime(2026, 6, 14, 2, 30, tzinfo=UTC)
+    assert probing.probe_due((run.catalog, store), run.settings, run.connections, sunday) == 2, (
+        "maintenance: latency alone"
+    )
+    home.close()
+
+
+@pytest.mark.parametrize(("now", "within"), [("02:00", True), ("03:59", True), ("04:00", False), ("01:59", False)])
+def test_planned_maintenance(now: str, within: bool) -> None:
+    assert in_maintenance([("0 2 * * 0", 7200.0)], datetime.fromisoformat(f"2026-06-14T{now}+00:00")) is within

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from demo.shop import Shop, airflow_connection, postgres
+from demo.slack import Slack, slack, slack_connection
 from demo.standalone import Airflow, discovery, standalone
-from tests.integration.slack_server import Slack, slack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,20 @@ class Site:
     slack: Slack
 
 
+def _with_python(settings: dict[str, str], folder: Path) -> dict[str, str]:
+    """A consumer's own DAGs beside the products."""
+    key = "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"
+    own = {
+        "name": "own",
+        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        "kwargs": {"path": str(folder)},
+    }
+    if key in settings:
+        return {**settings, key: json.dumps([*json.loads(settings[key]), own])}
+    dags = {"name": "dags-folder", "classpath": own["classpath"], "kwargs": {}}
+    return {**settings, key: json.dumps([dags, own])}
+
+
 @pytest.fixture(scope="session")
 def site() -> Iterator[Site]:
     """Started once; tests add products of their own."""
@@ -41,15 +55,14 @@ def site() -> Iterator[Site]:
         shop.open(orders=5_000, customers=500)
         told = stack.enter_context(slack())
         (folder / "dags").mkdir()
+        (folder / "python").mkdir()
         settings = {
-            **discovery(folder / "dags"),
+            **_with_python(discovery(folder / "dags"), folder / "python"),
             "AIRFLOW__DATAPRODUCTS__STORAGE": str(folder / "data"),
             "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
                 {"type": "file", "log_file_path": str(folder / "lineage"), "append": True}
             ),
-            "AIRFLOW_CONN_DATAPRODUCTS_SLACK": json.dumps(
-                {"conn_type": "slack", "password": "xoxb-1", "extra": {"base_url": told.url}}
-            ),
+            "AIRFLOW_CONN_DATAPRODUCTS_SLACK": slack_connection(told.url, None),
             "AIRFLOW_CONN_SHOP": airflow_connection(uri),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(Path(__file__).parents[2] / "plugins"),
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",

@@ -259,7 +259,7 @@ def test_lineage_goes_to_the_catalog_and_to_openlineage(site: Site) -> None:
 
 def test_a_product_that_never_ran_is_told_of_in_slack(site: Site) -> None:
     """Nobody wrote the monitor, nobody switched it on, and the product's own DAG is paused."""
-    promised = 'sla: {freshness: 30s}\nalerts: {slack: "#factory"}\n'
+    promised = 'sla: {freshness: 90s}\nalerts: {slack: "#factory"}\n'
     put(site, "late", CSV_PRODUCT.replace("name: parts", "name: late") + promised, parts_csv="id,label\n1,bolt\n")
 
     def told() -> list[str]:
@@ -284,6 +284,32 @@ def test_a_product_that_never_ran_is_told_of_in_slack(site: Site) -> None:
     site.airflow.until(
         "that it is over", lambda: [each for each in site.slack.posted if "RESOLVED factory.late" in each["text"]]
     )
+
+
+CONSUMER = """
+from airflow.sdk import DAG
+from airflow_dataproducts.sensors import DataProductSensor, SlaSensor
+
+with DAG("consumer", schedule=None):
+    ready = DataProductSensor(task_id="ready", product="factory.waited_for", max_age="1h", deferrable=True, poke_interval=2)
+    ready >> SlaSensor(task_id="kept", product="factory.waited_for", deferrable=True, poke_interval=2)
+"""
+
+
+def test_a_consumers_dag_waits_in_the_triggerer(site: Site) -> None:
+    (site.dags.parent / "python" / "consumer.py").write_text(CONSUMER)
+    promised = 'sla: {freshness: 1h, duration: 1s}\nalerts: {slack: "#factory"}\n'
+    product = CSV_PRODUCT.replace("name: parts", "name: waited_for") + promised
+    site.airflow.wait_for_dag("consumer")
+    waiting = site.airflow.trigger("consumer")
+    site.airflow.until("that it waits", lambda: site.airflow.tasks("consumer", waiting).get("ready") == "deferred")
+    put(site, "waited", product, parts_csv="id,label\n1,bolt\n")
+    run(site, "factory.waited_for")
+    site.airflow.until("that it goes on", lambda: site.airflow.tasks("consumer", waiting).get("ready") == "success")
+    late = site.airflow.until(
+        "the deadline", lambda: [each for each in site.slack.posted if "waited_for" in each["text"]]
+    )
+    assert "a run takes at most 1s" in late[0]["text"]
 
 
 def test_a_run_that_goes_back(site: Site) -> None:

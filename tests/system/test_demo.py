@@ -38,4 +38,5 @@ def test_the_demo_goes_as_told(tmp_path: Path) -> None:
     returns = data / "sales" / "returns" / "returns"
     assert not returns.is_symlink()
     assert not (returns / "_delta_log").exists()
+    assert "blocked by quality gate" in result.stdout
     assert "admin, password" in result.stdout

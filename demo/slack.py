@@ -7,6 +7,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +45,14 @@ def slack() -> Iterator[Slack]:
             if status == 0:
                 time.sleep(2)
                 return
-            if status != 200:
-                self._answer(status, {"ok": False, "error": "ratelimited" if status == 429 else "internal_error"})
+            if status != HTTPStatus.OK:
+                self._answer(
+                    status,
+                    {
+                        "ok": False,
+                        "error": "ratelimited" if status == HTTPStatus.TOO_MANY_REQUESTS else "internal_error",
+                    },
+                )
             elif state.refuses:
                 self._answer(200, {"ok": False, "error": state.refuses})
             elif self.path.endswith("chat.update"):
@@ -58,7 +65,7 @@ def slack() -> Iterator[Slack]:
         def _answer(self, status: int, body: dict[str, Any]) -> None:
             text = json.dumps(body).encode()
             self.send_response(status)
-            if status == 429:
+            if status == HTTPStatus.TOO_MANY_REQUESTS:
                 self.send_header("Retry-After", "7")
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(text)))
@@ -78,3 +85,9 @@ def slack() -> Iterator[Slack]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def slack_connection(url: str, token: str | None) -> str:
+    """The connection of this server as Airflow reads it from a variable; of the real Slack where there is a token."""
+    extra = {} if token else {"base_url": url}
+    return json.dumps({"conn_type": "slack", "password": token or "xoxb-none", "extra": extra})
