@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.sla.budgets import budget
+from airflow_dataproducts.sla.verdicts import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import datetime
 
     from airflow_dataproducts.sla.facts import Facts
     from airflow_dataproducts.sla.incidents import Event, Incident
@@ -31,7 +31,7 @@ def payload(
         now: the moment.
     """
     incident = event.incident
-    times = [(each.opened_at, each.resolved_at or now) for each in past]
+    times = [(_begun(each), each.resolved_at or now) for each in past]
     left = budget(times, facts.known_since, now, WINDOW)
     last = facts.last_publish
     return {
@@ -44,6 +44,12 @@ def payload(
         "budget": {"attainment": left.attainment, "spent": left.spent, "burn_rate": left.burn_rate, "days": WINDOW.days},
         "breaches": len(times), "root_owner": None,
     }  # fmt: skip
+
+
+def _begun(incident: Incident) -> datetime:
+    """Since when a promise is broken, which may be before that was noticed."""
+    since = incident.details.get("since")
+    return min(datetime.fromisoformat(since), incident.opened_at) if since else incident.opened_at
 
 
 def digest(kind: str, payloads: list[dict[str, Any]], now: datetime) -> dict[str, Any]:
@@ -79,10 +85,14 @@ def lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = [
         ("Promised", told["promised"]),
         ("Actual", told["actual"]),
+        ("Severity", told["severity"]),
+        ("Broken since", _when(told["since"] or told["opened_at"], told["at"])),
         ("Likely cause", f"{told['cause']}: {told['why']}" if told["why"] else told["cause"]),
         (
             "Last good publish",
-            f"{told['last_publish'] or 'never'}{', which consumers still see' if told['last_publish'] else ''}",
+            f"{_when(told['last_publish'], told['at'])}, which consumers still see"
+            if told["last_publish"]
+            else "never",
         ),
         ("Owner", _person(told["owner"])),
     ]
@@ -98,6 +108,13 @@ def lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
             )
         )
     return [(label, str(text)) for label, text in found if text]
+
+
+def _when(moment: str, now: str) -> str:
+    """A moment as people read it."""
+    then = datetime.fromisoformat(moment)
+    ago = duration((datetime.fromisoformat(now) - then).total_seconds())
+    return f"{then:%Y-%m-%d %H:%M} UTC, {ago} ago"
 
 
 def _person(owner: Mapping[str, Any]) -> str:

@@ -14,6 +14,8 @@ MOST_BLOCKS = 50
 MOST_TEXT = 3_000
 """Characters of a section's text."""
 _MOST_FIELD = 2_000
+_MOST_FIELDS = 10
+"""In a section."""
 _MOST_ROWS = 40
 _SIGNS = {"critical": ":red_circle:", "high": ":large_orange_circle:", "medium": ":large_yellow_circle:", "low": ":white_circle:", "info": ":white_circle:"}  # fmt: skip
 
@@ -49,7 +51,8 @@ def _facts(told: Mapping[str, Any]) -> list[dict[str, Any]]:
     if told["kind"] == "resolved":
         return [_context(escape(f"{told['actual']}; it was broken since {told['since'] or told['opened_at']}"))]
     rows = lines(told)
-    shown = [_section(_cut(f"*{escape(label)}*\n{escape(text)}", _MOST_FIELD)) for label, text in rows[:_MOST_ROWS]]
+    texts = [_cut(f"*{escape(label)}*\n{escape(text)}", _MOST_FIELD) for label, text in rows[:_MOST_ROWS]]
+    shown = [_fields(texts[at : at + _MOST_FIELDS]) for at in range(0, len(texts), _MOST_FIELDS)]
     if len(rows) > _MOST_ROWS:
         shown.append(_context(f"and {len(rows) - _MOST_ROWS} more"))
     return shown
@@ -57,6 +60,11 @@ def _facts(told: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _section(text: str) -> dict[str, Any]:
     return {"type": "section", "text": {"type": "mrkdwn", "text": _cut(text, MOST_TEXT)}}
+
+
+def _fields(texts: list[str]) -> dict[str, Any]:
+    """Texts in two columns."""
+    return {"type": "section", "fields": [{"type": "mrkdwn", "text": text} for text in texts]}
 
 
 def _context(text: str) -> dict[str, Any]:

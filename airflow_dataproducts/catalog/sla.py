@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 REMEMBERED = timedelta(days=90)
 """How long an incident that is over is still counted."""
+_RULES = 3
+"""Broken rules that a message names."""
 PAUSED = "_paused"
 """The promise's name of the row that says whether Airflow leaves a product alone."""
 HEARTBEAT = ("", "monitor")
@@ -193,6 +195,23 @@ class SlaStore:
         )
         return Observed(specs, facts, {each.key: each for each in known}, incidents)
 
+    def failed_rules(self, runs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+        """What was found wrong in some runs, worst first, by product; samples are masked where they are personal data.
+
+        Args:
+            runs: products and run ids.
+        """
+        v = tables.validations.c
+        found: dict[str, list[str]] = {}
+        query = sa.select(v.product_id, v.rows, v.results).where(sa.tuple_(v.product_id, v.run_id).in_(list(runs)))
+        with self._catalog.transaction() as connection:
+            for product, rows, results in connection.execute(query):
+                broken = sorted(
+                    (each for each in results if not each["success"]), key=lambda each: -(each["unexpected"] or 0)
+                )
+                found.setdefault(product, []).extend(_rule(each, rows) for each in broken[:_RULES])
+        return found
+
     def write(self, changes: Changes, now: datetime) -> None:
         """Write how promises stand, their incidents, and what is to be told of them: all of it or nothing."""
         status = [
@@ -299,6 +318,13 @@ def _incidents(connection: sa.Connection, now: datetime) -> list[Incident]:
         t.incidents.c.resolved_at.is_(None) | (t.incidents.c.opened_at > now - REMEMBERED)
     )
     return [_incident(row) for row in connection.execute(query).mappings()]
+
+
+def _rule(result: Mapping[str, Any], rows: int) -> str:
+    samples = ", ".join(str(each) for each in (result.get("samples") or ())[:3])
+    return (
+        f"{result['description']}: {result['unexpected'] or 0:,} of {rows:,}{f', such as {samples}' if samples else ''}"
+    )
 
 
 _TIMES = ("opened_at", "acknowledged_at", "resolved_at", "reminded_at", "escalated_at", "muted_until")

@@ -34,6 +34,8 @@ _WATCHED = ("active", "deprecated")
 """What a product's status must be for its promises to count."""
 _ASKED = 50
 """Products at most of which a tick asks Airflow whether they are paused."""
+_BY_DATA = ("blocked by quality gate", "data")
+"""Causes that rules explain."""
 GAP = timedelta(minutes=10)
 """A monitor that has been silent for longer was not there."""
 
@@ -134,7 +136,7 @@ def tick(store: SlaStore, now: datetime, is_paused: Callable[[str], bool | None]
         for name, value in judging.paused.items()
         if value is not None
     ]
-    changes.messages = _messages(judging.events, seen, now)
+    changes.messages = _messages(judging.events, seen, now, _rules(store, judging.events, seen))
     product, promise = HEARTBEAT
     last = seen.status.get(HEARTBEAT)
     if last is not None and now - last.checked_at > GAP:
@@ -247,7 +249,17 @@ def _upstream_first(specs: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
         return list(specs)
 
 
-def _messages(events: list[Event], seen: Observed, now: datetime) -> list[Told]:
+def _rules(store: SlaStore, events: list[Event], seen: Observed) -> Mapping[str, list[str]]:
+    """The rules that data broke, of the first products whose incident that explains."""
+    runs: dict[str, str] = {}
+    for event in events:
+        run = seen.facts[event.incident.product].run
+        if event.kind == "opened" and event.incident.cause in _BY_DATA and run is not None and len(runs) < _ASKED:
+            runs[event.incident.product] = run.run_id
+    return store.failed_rules(runs.items()) if runs else {}
+
+
+def _messages(events: list[Event], seen: Observed, now: datetime, rules: Mapping[str, list[str]]) -> list[Told]:
     """What is to be told, to whom; a storm becomes one message for each place."""
     past: dict[tuple[str, str], list[Incident]] = defaultdict(list)
     for incident in seen.incidents:
@@ -258,6 +270,7 @@ def _messages(events: list[Event], seen: Observed, now: datetime) -> list[Told]:
         spec = seen.specs[incident.product]
         same = [each for each in past[incident.key] if each.window != incident.window]
         told = payload(event, spec, seen.facts[incident.product], [*same, incident], now)
+        told["rules"] = rules.get(incident.product, [])
         told["root_owner"] = seen.specs.get(incident.root or "", {}).get("owner")
         for channel, address in _addresses(event, spec, seen):
             own = f"{incident.product}|{incident.promise}|{incident.window}|{event.kind}|{event.number}|{channel}|{address}"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -23,7 +26,6 @@ from airflow_dataproducts.sla.verdicts import Verdict, duration, judge, share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     Write = Callable[..., Path]
 
@@ -239,8 +241,6 @@ def test_an_incident_is_reminded_of_ever_less_often_and_escalated_once() -> None
     "more", [{"acknowledged_at": NOW}, {"muted_until": NOW + timedelta(days=9)}, {"root": "up.top"}]
 )
 def test_nothing_is_said_of_what_is_taken_on_muted_or_told_elsewhere(more: dict[str, Any]) -> None:
-    from dataclasses import replace
-
     incident = replace(an_incident(), **more)
     chain = ("up.top",) if "root" in more else ()
     told = details(promise(), Verdict("breached", "x"), Cause("upstream late" if chain else "never ran", "y", chain))
@@ -282,8 +282,10 @@ SPEC = {
 
 
 def told(kind: str = "opened", **more: Any) -> dict[str, Any]:
-    found = facts(7, run=LastRun("r1", "failed", NOW, NOW, "extract.a", "no such table"))
-    incident = opened(promise(), judge(promise(), found, NOW), cause_of(promise(), found, {}, NOW), NOW)
+    hour_ago = NOW - timedelta(hours=1)
+    found = facts(7, run=LastRun("r1", "failed", hour_ago, hour_ago, "extract.a", "no such table"))
+    fresh = replace(promise(), text="orders.updated_at at most 4h old")
+    incident = opened(fresh, judge(fresh, found, NOW), cause_of(fresh, found, {}, NOW), NOW)
     event = Event(kind, incident)  # type: ignore[arg-type]
     return {**messages.payload(event, SPEC, found, [incident], NOW), **more}
 
@@ -292,7 +294,7 @@ def test_a_message_says_what_people_ask() -> None:
     made = slack.message(told(), {"DAG": "http://a/dags/sales.orders"}, "<@U1>")
     text = json.dumps(made)
     for part in (
-        "as promised",
+        "at most 4h old",
         "7h old",
         "own run failed",
         "extract.a failed",
@@ -306,6 +308,21 @@ def test_a_message_says_what_people_ask() -> None:
     subject, body = plain.text(told(), {"DAG": "http://a"})
     assert "breaks its promise" in subject
     assert "Actual: 7h old" in body
+
+
+@pytest.mark.parametrize("kind", ["opened", "resolved", "digest"])
+def test_messages_are_what_they_were(kind: str) -> None:
+    """Changed on purpose? DATAPRODUCTS_TEST_SNAPSHOTS=1 writes them anew; look at the difference."""
+    links = {"DAG": "http://airflow/dags/sales.orders", "Run": "http://airflow/dags/sales.orders/runs/r1"}
+    payload = messages.digest("opened", [told() for _ in range(12)], NOW) if kind == "digest" else told(kind)
+    made = (
+        json.dumps(slack.message(payload, links if kind != "digest" else {}, "<@U1>"), indent=1, ensure_ascii=False)
+        + "\n"
+    )
+    kept = Path(__file__).parent / "snapshots" / f"slack_{kind}.json"
+    if os.environ.get("DATAPRODUCTS_TEST_SNAPSHOTS"):
+        kept.write_text(made)
+    assert made == kept.read_text()
 
 
 def test_only_the_first_message_pings() -> None:
@@ -323,7 +340,8 @@ def test_texts_ping_nobody_and_stay_within_slacks_limits() -> None:
     assert len(made["blocks"]) <= slack.MOST_BLOCKS
     assert len(made["text"]) <= slack.MOST_TEXT
     for block in made["blocks"]:
-        texts = [block["text"]] if "text" in block else block["elements"]
+        texts = [block["text"]] if "text" in block else block.get("fields") or block["elements"]
+        assert len(block.get("fields", ())) <= 10
         assert all(len(each["text"]) <= slack.MOST_TEXT for each in texts)
 
 
@@ -349,9 +367,7 @@ def test_the_report_tells_the_story() -> None:
 
 
 def test_promises_of_the_full_manifest() -> None:
-    from pathlib import Path as Real
-
-    product = load_plan(Real(__file__).parent / "manifests" / "full" / "product.yaml").product
+    product = load_plan(Path(__file__).parent / "manifests" / "full" / "product.yaml").product
     found = {each.name: each for each in promises_of(product)}
     assert found["freshness"].breach == 6 * HOUR
     assert found["landing"].more["timezone"] == "Europe/Berlin"
