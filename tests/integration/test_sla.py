@@ -22,8 +22,10 @@ from airflow_dataproducts.plan import load_plan
 from airflow_dataproducts.runtime import monitor, probing, sending
 from airflow_dataproducts.sla.maintenance import in_maintenance
 from demo.slack import Slack, slack
+from tests.integration import own_notifier
 from tests.integration.conftest import info_of
 from tests.integration.home import Home
+from tests.integration.post_office import post_office
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -426,3 +428,29 @@ def test_outputs_are_probed_as_consumers_read_them(
 @pytest.mark.parametrize(("now", "within"), [("02:00", True), ("03:59", True), ("04:00", False), ("01:59", False)])
 def test_planned_maintenance(now: str, within: bool) -> None:
     assert in_maintenance([("0 2 * * 0", 7200.0)], datetime.fromisoformat(f"2026-06-14T{now}+00:00")) is within
+
+
+def test_mail_and_notifiers_of_ones_own(
+    store: SlaStore, catalog: Catalog, tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    also = "alerts: {also: [email, tests.integration.own_notifier.OwnNotifier, nowhere.Such]}"
+    slack_only = MANIFEST[MANIFEST.index("alerts:") : MANIFEST.index("consumers:")].rstrip()
+    write(MANIFEST.replace("NAME", "up").replace("INPUT", "{path: a.csv}").replace(slack_only, also), folder="up")
+    monitor.sync(store, tmp_path, None, NOW - timedelta(days=2))
+    monitor.tick(store, NOW)
+    with post_office() as (port, letters):
+        told = {
+            "conn_type": "smtp",
+            "host": "127.0.0.1",
+            "port": port,
+            "extra": {"disable_ssl": True, "disable_tls": True, "from_email": "dp@example.com"},
+        }
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(told))
+        found = sending.flush(Outbox(catalog), channel, Clock())
+    assert (found.sent, found.failed) == (4, 2)
+    assert len(letters) == 2
+    assert "To: core@example.com" in letters[0]
+    assert "Subject: test.up@1.0.0 breaks its promise" in letters[0].replace("\r\n ", " ")
+    assert {each["incident"]["promise"] for each in own_notifier.heard} == {"freshness", "landing"}
+    errors = {row["error"] for row in Outbox(catalog).rows() if row["error"]}
+    assert errors == {"the notifier nowhere.Such cannot be made: No module named 'nowhere'"}
