@@ -37,7 +37,7 @@ def _with_python(settings: dict[str, str], folder: Path) -> dict[str, str]:
     own = {
         "name": "own",
         "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-        "kwargs": {"path": str(folder)},
+        "kwargs": {"path": str(folder), "refresh_interval": 5},
     }
     if key in settings:
         return {**settings, key: json.dumps([*json.loads(settings[key]), own])}
