@@ -24,7 +24,7 @@ $(READY): pyproject.toml constraints.txt Makefile
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(if $(AIRFLOW),grep -v '^apache-airflow' constraints.txt,cat constraints.txt) > $(VENV)/constraints.txt
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraints $(VENV)/constraints.txt $(if $(AIRFLOW),--prerelease allow 'apache-airflow==$(AIRFLOW)') \
-		--group test --group lint --group bench --editable '.[polars,spark,http,kafka,iceberg,openlineage]'
+		--group test --group lint --group bench --editable '.[polars,spark,http,kafka,iceberg,openlineage,slack]'
 	$(BIN)/python -m compileall -q airflow_dataproducts
 	touch $@
 

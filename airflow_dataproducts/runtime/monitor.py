@@ -130,6 +130,7 @@ def tick(store: SlaStore, now: datetime, is_paused: Callable[[str], bool | None]
     judging = _Judging(seen, now, is_paused)
     for name in _upstream_first(seen.specs):
         judging.product(name)
+    judging.end_what_nobody_promises()
     changes = judging.changes
     changes.status += [
         Status(name, PAUSED, PAUSED if value else "running", "paused" if value else "not paused", now, now)
@@ -169,6 +170,7 @@ class _Judging:
         self._now = now
         self._is_paused = is_paused
         self._open = {each.key: each for each in seen.incidents if each.resolved_at is None}
+        self._judged: set[tuple[str, str]] = set()
         self._chains: dict[str, tuple[str, ...]] = {}
         self.changes = Changes()
         self.events: list[Event] = []
@@ -183,12 +185,21 @@ class _Judging:
             promise = Promise(**fields)
             verdict = judge(promise, facts, self._now)
             self.promises += 1
+            self._judged.add((name, promise.name))
             self._note(promise, verdict)
             if verdict.state == "breached":
                 self.breached += 1
                 self._broken(promise, verdict, facts, late)
             elif (incident := self._open.get((name, promise.name))) is not None and verdict.state != "unknown":
                 over, events = resolved(incident, verdict.actual, self._now)
+                self.changes.incidents.append(over)
+                self.events += events
+
+    def end_what_nobody_promises(self) -> None:
+        """Incidents of promises that manifests do not make any more are over."""
+        for (product, _), incident in self._open.items():
+            if incident.key not in self._judged and product in self._seen.specs:
+                over, events = resolved(incident, "not promised any more", self._now)
                 self.changes.incidents.append(over)
                 self.events += events
 
@@ -264,6 +275,7 @@ def _messages(events: list[Event], seen: Observed, now: datetime, rules: Mapping
     past: dict[tuple[str, str], list[Incident]] = defaultdict(list)
     for incident in seen.incidents:
         past[incident.key].append(incident)
+    threads = _threads(events, seen)
     places: dict[tuple[str, str, str], list[Told]] = defaultdict(list)
     for event in events:
         incident = event.incident
@@ -275,7 +287,9 @@ def _messages(events: list[Event], seen: Observed, now: datetime, rules: Mapping
         for channel, address in _addresses(event, spec, seen):
             own = f"{incident.product}|{incident.promise}|{incident.window}|{event.kind}|{event.number}|{channel}|{address}"
             places[channel, address, event.kind].append(
-                Told(own[:500], thread_of(incident), channel, address, event.kind, told)
+                Told(
+                    own[:500], threads.get(incident.root or "", thread_of(incident)), channel, address, event.kind, told
+                )
             )
     found: list[Told] = []
     for (channel, address, kind), messages in places.items():
@@ -296,14 +310,19 @@ def _messages(events: list[Event], seen: Observed, now: datetime, rules: Mapping
     return found
 
 
+def _threads(events: list[Event], seen: Observed) -> Mapping[str, str]:
+    """The thread in which a product's own lateness is told of, by product: what waits for it is told there, too."""
+    known = [each for each in seen.incidents if each.resolved_at is None] + [event.incident for event in events]
+    late = [each for each in known if each.root is None and each.details.get("kind") in TIMELY]
+    return {each.product: thread_of(each) for each in reversed(late)}
+
+
 def _addresses(event: Event, spec: Mapping[str, Any], seen: Observed) -> list[tuple[str, str]]:
     """The channels and places that hear of an event."""
     # What waits for another product is told where that one's incident is.
     alerts = seen.specs.get(event.incident.root or "", spec)["alerts"] if event.kind == "affects" else spec["alerts"]
     if event.kind == "escalated":
         return [("slack", alerts["escalate"]["to"])]
-    if event.incident.is_muted(event.incident.opened_at):
-        return []
     found = [("slack", alerts["slack"])] if alerts.get("slack") else []
     if event.kind in {"affects", "review"}:
         return found

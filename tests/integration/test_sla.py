@@ -165,6 +165,30 @@ def test_a_manifest_that_goes_takes_its_incidents_with_it(store: SlaStore, known
     )
 
 
+def test_a_promise_that_is_not_made_any_more_is_not_broken(catalog: Catalog, store: SlaStore, known: Path) -> None:
+    monitor.tick(store, NOW)
+    path = known / "up" / "product.yaml"
+    path.write_text(path.read_text().replace("freshness: {target: 1h, breach: 2h}, ", ""))
+    monitor.sync(store, known, None, NOW)
+    monitor.tick(store, NOW + timedelta(minutes=1))
+    assert ("test.up", "freshness") not in {each.key for each in store.incidents(only_open=True)}
+    assert ("test.up", "freshness", "resolved") in events(catalog)
+
+
+def test_what_waits_is_told_of_in_the_thread_of_what_it_waits_for(
+    catalog: Catalog, store: SlaStore, known: Path
+) -> None:
+    publish(catalog, "up", NOW - timedelta(hours=2, minutes=1))
+    publish(catalog, "down", NOW - timedelta(hours=2))
+    monitor.tick(store, NOW + timedelta(minutes=1))
+    threads = {
+        row["payload"]["product"]: row["thread"]
+        for row in Outbox(catalog).rows()
+        if row["payload"]["promise"] == "freshness"
+    }
+    assert threads["test.down"] == threads["test.up"]
+
+
 def test_a_schema_that_changes_within_a_version_is_told(catalog: Catalog, store: SlaStore, known: Path) -> None:
     path = known / "up" / "product.yaml"
     path.write_text(path.read_text().replace('landing: {by: "23:59"}', 'landing: {by: "23:59"}, schema_drift: {}'))
