@@ -254,6 +254,45 @@ def test_a_storm_is_one_message_and_so_is_its_end(catalog: Catalog, store: SlaSt
     monitor.tick(store, NOW)
     (storm,) = Outbox(catalog).rows()
     assert (storm["kind"], storm["payload"]["count"]) == ("digest", 3000)
+    row = {
+        "run_id": "r1",
+        "output": "things",
+        "version": "1.0.0",
+        "kind": "delta",
+        "location": "x",
+        "revision": "1",
+        "rows": 1,
+    }
+    with catalog.transaction() as connection:
+        everywhere = [{**row, "product_id": f"test.p{number}", "published_at": NOW} for number in range(500)]
+        connection.execute(sa.insert(tables.publications), everywhere)
+    monitor.tick(store, NOW + timedelta(minutes=1))
+    over = Outbox(catalog).rows()[1:]
+    assert [(each["kind"], each["payload"]["of"], each["payload"]["count"]) for each in over] == [
+        ("digest", "resolved", 3000)
+    ]
+
+
+def test_a_catalog_that_is_down_for_ten_ticks(store: SlaStore, catalog: Catalog, known: Path, server: Slack) -> None:
+    """Ticks fail, and the first one after them says what has happened meanwhile: once, and of the monitor apart."""
+    publish(catalog, "up", NOW - timedelta(minutes=1))
+    publish(catalog, "down", NOW - timedelta(minutes=1))
+    monitor.tick(store, NOW)
+    nowhere = SlaStore(
+        Catalog(sa.URL.create("postgresql+psycopg", "nobody", host="127.0.0.1", port=1, database="none"))
+    )
+    for _ in range(10):
+        with pytest.raises(CatalogError):
+            monitor.tick(nowhere, NOW)
+    clock = Clock()
+    clock.now += timedelta(hours=3)
+    monitor.tick(store, clock.now)
+    sending.flush(Outbox(catalog), channel, clock)
+    (absence,) = store.incidents("")
+    assert absence.cause == "checker broken"
+    told = [each["text"] for each in server.posted]
+    assert len([text for text in told if "test.up@1.0.0 breaks" in text]) == 1
+    assert not [text for text in told if "monitor" in text]
 
 
 @pytest.fixture
