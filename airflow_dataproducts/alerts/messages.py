@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataproducts.sla.budgets import budget
+from airflow_dataproducts.sla.budgets import allowed_of, budget
 from airflow_dataproducts.sla.verdicts import duration
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ def payload(
     """
     incident = event.incident
     times = [(_begun(each), each.resolved_at or now) for each in past]
-    left = budget(times, facts.known_since, now, WINDOW)
+    promise = next((each for each in spec["promises"] if each["name"] == incident.promise), {})
+    allowed = allowed_of(promise.get("kind", ""), promise.get("target"))
+    left = budget(times, facts.known_since, now, WINDOW, allowed)
     last = facts.last_publish
     return {
         "kind": event.kind, "number": event.number, "product": incident.product, "version": spec["version"], "promise": incident.promise,

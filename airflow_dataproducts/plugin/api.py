@@ -23,7 +23,7 @@ from airflow_dataproducts.environment import site_catalog, site_settings
 from airflow_dataproducts.exceptions import CatalogError
 from airflow_dataproducts.operators.links import data_docs_path
 from airflow_dataproducts.runtime import docs_place
-from airflow_dataproducts.sla.budgets import budget
+from airflow_dataproducts.sla.budgets import allowed_of, budget
 from airflow_dataproducts.sla.incidents import Incident
 from airflow_dataproducts.sla.promises import Promise
 from airflow_dataproducts.sla.verdicts import judge, utc
@@ -140,7 +140,7 @@ def sla(product_id: ProductDep, catalog: CatalogDep) -> dict[str, Any]:
             for each in seen.incidents
             if each.key == (product_id, promise.name)
         ]
-        left = budget(times, facts.known_since, now, WINDOW)
+        left = budget(times, facts.known_since, now, WINDOW, allowed_of(promise.kind, promise.target))
         found.append(
             {
                 "promise": promise.name,

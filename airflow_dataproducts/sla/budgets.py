@@ -13,8 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime, timedelta
 
+_SHARES = ("availability", "completeness", "accuracy", "consistency")
+_LEAST = 1e-4
+"""Of a promise of 100%, for which every breach would otherwise spend an infinite budget."""
 ALLOWED = 0.01
 """The share of a window that may be bad where a promise names no share itself."""
+
+
+def allowed_of(kind: str, target: float | None) -> float:
+    """The share of a window that a promise lets be bad: what it leaves to 100% where it promises a share, else 1%.
+
+    Args:
+        kind: the promise's.
+        target: what it promises.
+    """
+    return max(1 - target, _LEAST) if kind in _SHARES and target is not None else ALLOWED
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from airflow_dataproducts.alerts import messages, plain, slack
 from airflow_dataproducts.manifest.sla import Sla
 from airflow_dataproducts.plan import load_plan
-from airflow_dataproducts.sla.budgets import budget
+from airflow_dataproducts.sla.budgets import allowed_of, budget
 from airflow_dataproducts.sla.causes import Cause, cause_of
 from airflow_dataproducts.sla.facts import Facts, LastRun, Probes, Shown
 from airflow_dataproducts.sla.histogram import bucket, quantile
@@ -257,6 +257,8 @@ def test_budgets() -> None:
     assert found.burn_rate == 0
     assert budget([(NOW - day, NOW)], NOW - 30 * day, NOW, 30 * day, 0.1).burn_rate == pytest.approx(10)
     assert budget([], NOW, NOW, day).attainment is None
+    assert allowed_of("availability", 0.999) == pytest.approx(0.001)
+    assert (allowed_of("freshness", 3600.0), allowed_of("accuracy", 1.0)) == (0.01, 0.0001)
 
 
 def test_percentiles_are_near() -> None:
