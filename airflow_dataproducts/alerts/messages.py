@@ -32,7 +32,7 @@ def payload(
     """
     incident = event.incident
     times = [(_begun(each), each.resolved_at or now) for each in past]
-    promise = next((each for each in spec["promises"] if each["name"] == incident.promise), {})
+    promise: Mapping[str, Any] = next((each for each in spec["promises"] if each["name"] == incident.promise), {})
     allowed = allowed_of(promise.get("kind", ""), promise.get("target"))
     left = budget(times, facts.known_since, now, WINDOW, allowed)
     last = facts.last_publish
