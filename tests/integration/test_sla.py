@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import shutil
+import signal
+import sys
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,11 +30,11 @@ from demo.slack import Slack, slack
 from tests.integration import own_notifier
 from tests.integration.conftest import info_of
 from tests.integration.home import Home
+from tests.integration.kafka_brokers import CONTEXT
 from tests.integration.post_office import post_office
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     import psycopg
 
@@ -517,3 +522,55 @@ def test_mail_and_notifiers_of_ones_own(
     assert {each["incident"]["promise"] for each in own_notifier.heard} == {"freshness", "landing"}
     errors = {row["error"] for row in Outbox(catalog).rows() if row["error"]}
     assert errors == {"the notifier nowhere.Such cannot be made: No module named 'nowhere'"}
+
+
+def tick_and_die(database: str, at: int | None, report: str) -> None:
+    """A tick and its sending in a process that kills itself at a Python call; without one it tells how many there are."""
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+        if calls == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with Catalog(sa.URL.create("sqlite", database=database)) as catalog:
+        store = SlaStore(catalog)
+        store.heartbeat()
+        sys.setprofile(count)
+        monitor.tick(store, NOW)
+        sending.flush(Outbox(catalog), channel, Clock())
+        sys.setprofile(None)
+    Path(report).write_text(str(calls))
+
+
+@pytest.mark.slow
+def test_a_monitor_that_is_killed_anywhere_loses_nothing(tmp_path: Path, write: Write, server: Slack) -> None:
+    """Between incident and message, between message and its note: every message comes, and twice at most where a kill fell between."""
+    database, report, dice = tmp_path / "catalog.db", tmp_path / "calls", random.Random(3)
+    for name, text in (("up", "{path: a.csv}"), ("down", "{product: test.up}")):
+        write(MANIFEST.replace("NAME", name).replace("INPUT", text), folder=name)
+    calls, killed = 0, 0
+    for number in range(14):
+        for file in tmp_path.glob("catalog.db*"):
+            file.unlink()
+        server.posted.clear()
+        with Catalog(sa.URL.create("sqlite", database=str(database))) as catalog:
+            monitor.sync(SlaStore(catalog), tmp_path, None, NOW - timedelta(days=2))
+        at = dice.randint(1, calls) if calls else None
+        process = CONTEXT.Process(target=tick_and_die, args=(str(database), at, str(report)))
+        process.start()
+        process.join(60)
+        killed += process.exitcode == -9
+        calls = calls or int(report.read_text())
+        with Catalog(sa.URL.create("sqlite", database=str(database))) as catalog:
+            clock = Clock()
+            clock.now += sending.CLAIMED + timedelta(seconds=1)
+            monitor.tick(SlaStore(catalog), NOW)
+            sending.flush(Outbox(catalog), channel, clock)
+            rows = Outbox(catalog).rows()
+        texts = [each["text"] for each in server.posted]
+        assert len(rows) == len(set(texts)) == 4, number
+        assert all(row["sent_at"] for row in rows)
+        assert len(texts) <= 5, "one may have been on its way"
+    assert killed > 8
