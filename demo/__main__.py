@@ -117,8 +117,9 @@ def _told(story: Story, slack: Slack) -> None:
         return
     story.tell(f"    {found['channel']}  [bold]{found['text']}[/]")
     for block in found["blocks"][1:]:
-        text = block["text"]["text"] if "text" in block else " ".join(each["text"] for each in block["elements"])
-        story.tell(f"    {' '.join(text.replace('*', '').split())}")
+        texts = [block["text"]] if "text" in block else block.get("fields") or block["elements"]
+        for each in texts:
+            story.tell(f"    {': '.join(each['text'].replace('*', '').splitlines())}")
 
 
 def _wait(ask: Callable[[], Any], end: float) -> Any:

@@ -22,15 +22,16 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, dict | Part) else value
 
 
-class _OneOrMany:
-    """Lets the JSON Schema say that one stands for a list of one."""
+class _Spelled:
+    """Lets the JSON Schema say what is read beside the fields: one for a list of one, and a bare target."""
 
     def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
-        several = handler(core)
-        return {"anyOf": [several["items"], several]}
+        found = handler(core)
+        one = [found["items"], found] if "items" in found else [found]
+        return {"anyOf": [*one, {"type": "string"}]}
 
 
-_LISTED = (BeforeValidator(_listed), _OneOrMany())
+_LISTED = (BeforeValidator(_listed), _Spelled())
 
 
 class _Promise(Part):
@@ -218,7 +219,7 @@ class Sla(Part):
     """Share of rows that pass the rules."""
     consistency: Annotated[tuple[Level, ...], *_LISTED] = ()
     """Share of rows that agree with other tables."""
-    availability: Availability | None = None
+    availability: Annotated[Availability | None, _Spelled()] = None
     """Share of probes that could read the outputs."""
     latency: Annotated[tuple[Latency, ...], *_LISTED] = ()
     """How long consumers' queries take; one promise or several."""
@@ -226,7 +227,7 @@ class Sla(Part):
     """How many rows there are."""
     schema_drift: SchemaPromise | None = None
     """That the schema does not change under consumers: {} or a severity."""
-    duration: RunTime | None = None
+    duration: Annotated[RunTime | None, _Spelled()] = None
     """How long a run may take."""
     review: Review = Review()
     """When breaches call for a review."""
