@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataproducts.sla.budgets import allowed_of, budget
+from airflow_dataproducts.sla.budgets import WINDOW, budget_of
 from airflow_dataproducts.sla.verdicts import duration
 
 if TYPE_CHECKING:
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
     from airflow_dataproducts.sla.facts import Facts
     from airflow_dataproducts.sla.incidents import Event, Incident
-
-WINDOW = timedelta(days=30)
-"""The time over which an error budget counts."""
 
 
 def payload(
@@ -31,27 +28,20 @@ def payload(
         now: the moment.
     """
     incident = event.incident
-    times = [(_begun(each), each.resolved_at or now) for each in past]
+    incidents = list(past)
     promise: Mapping[str, Any] = next((each for each in spec["promises"] if each["name"] == incident.promise), {})
-    allowed = allowed_of(promise.get("kind", ""), promise.get("target"))
-    left = budget(times, facts.known_since, now, WINDOW, allowed)
+    left = budget_of((promise.get("kind", ""), promise.get("target")), incidents, facts.known_since, now)
     last = facts.last_publish
     return {
-        "kind": event.kind, "number": event.number, "product": incident.product, "version": spec["version"], "promise": incident.promise,
+        "kind": event.kind, "product": incident.product, "version": spec["version"], "promise": incident.promise,
         "severity": incident.severity, "opened_at": incident.opened_at.isoformat(),
         "resolved_at": incident.resolved_at.isoformat() if incident.resolved_at else None, "at": now.isoformat(),
         **{name: incident.details.get(name) for name in ("promised", "actual", "cause", "why", "chain", "since", "output")},
         "owner": spec["owner"], "consumers": spec["consumers"], "last_publish": last.isoformat() if last else None,
         "run_id": facts.run.run_id if facts.run else None,
         "budget": {"attainment": left.attainment, "spent": left.spent, "burn_rate": left.burn_rate, "days": WINDOW.days},
-        "breaches": len(times), "root_owner": None,
+        "breaches": len(incidents),
     }  # fmt: skip
-
-
-def _begun(incident: Incident) -> datetime:
-    """Since when a promise is broken, which may be before that was noticed."""
-    since = incident.details.get("since")
-    return min(datetime.fromisoformat(since), incident.opened_at) if since else incident.opened_at
 
 
 def digest(kind: str, payloads: list[dict[str, Any]], now: datetime) -> dict[str, Any]:

@@ -22,13 +22,19 @@ _RUNS = 5
 """Runs of a product from which its usual time is known."""
 
 
-def shown(connection: sa.Connection) -> tuple[dict[str, dict[str, Shown]], dict[str, dict[str, datetime]]]:
+def only(query: sa.Select[Any], table: sa.Table, product: str | None) -> sa.Select[Any]:
+    """A query of one product's rows, or as it is where none is named."""
+    return query if product is None else query.where(table.c.product_id == product)
+
+
+def shown(
+    connection: sa.Connection, product: str | None
+) -> tuple[dict[str, dict[str, Shown]], dict[str, dict[str, datetime]]]:
     """What consumers see of each output, with its validation and the measures of its columns; and how far inputs were read."""
     p, v = tables.publications, tables.validations
     place = sa.func.row_number().over(partition_by=(p.c.product_id, p.c.output), order_by=p.c.published_at.desc())
-    ranked = sa.select(
-        p.c.product_id, p.c.output, p.c.run_id, p.c.rows, p.c.published_at, place.label("place")
-    ).subquery()
+    columns = (p.c.product_id, p.c.output, p.c.run_id, p.c.rows, p.c.published_at, place.label("place"))
+    ranked = only(sa.select(*columns), p, product).subquery()
     same = sa.and_(*(ranked.c[name] == v.c[name] for name in ("product_id", "output", "run_id")))
     query = (
         sa.select(ranked, v.c.rows.label("checked"), v.c.quarantined, v.c.dimensions)
@@ -41,15 +47,15 @@ def shown(connection: sa.Connection) -> tuple[dict[str, dict[str, Shown]], dict[
     newest = sa.select(ranked).where(ranked.c.place == 1).subquery()
     same = sa.and_(*(newest.c[name] == m.c[name] for name in ("product_id", "output", "run_id")))
     measured: dict[tuple[str, str], list[Any]] = defaultdict(list)
-    columns = sa.select(m.c.product_id, m.c.output, m.c.column_name, m.c.nulls, m.c.maximum).join(newest, same)
+    measures = sa.select(m.c.product_id, m.c.output, m.c.column_name, m.c.nulls, m.c.maximum).join(newest, same)
     w = tables.watermarks
-    read = sa.select(w.c.product_id, sa.literal(""), w.c.input, sa.literal(0), w.c.value)
+    read = only(sa.select(w.c.product_id, sa.literal(""), w.c.input, sa.literal(0), w.c.value), w, product)
     marks: dict[str, dict[str, datetime]] = defaultdict(dict)
-    for product, output, name, nulls, maximum in connection.execute(columns.union_all(read)):
+    for owner, output, name, nulls, maximum in connection.execute(measures.union_all(read)):
         if output:
-            measured[product, output].append((name, nulls, maximum))
+            measured[owner, output].append((name, nulls, maximum))
         elif (moment := _moment(maximum)) is not None:
-            marks[product][name] = moment
+            marks[owner][name] = moment
     before: dict[tuple[str, str], int] = {}
     found: dict[str, dict[str, Shown]] = defaultdict(dict)
     for row in rows:
@@ -76,12 +82,12 @@ def _moment(text: str | None) -> datetime | None:
         return None
 
 
-def runs(connection: sa.Connection) -> dict[str, tuple[LastRun, float | None]]:
+def runs(connection: sa.Connection, product: str | None) -> dict[str, tuple[LastRun, float | None]]:
     """The newest run of each product, and what its successful ones usually take."""
     r = tables.runs
     place = sa.func.row_number().over(partition_by=r.c.product_id, order_by=r.c.started_at.desc())
     names = ("product_id", "run_id", "state", "started_at", "finished_at", "failed_task", "error")
-    ranked = sa.select(*(r.c[name] for name in names), place.label("place")).subquery()
+    ranked = only(sa.select(*(r.c[name] for name in names), place.label("place")), r, product).subquery()
     query = sa.select(ranked).where(ranked.c.place <= _RUNS).order_by(ranked.c.place)
     last: dict[str, LastRun] = {}
     taken: dict[str, list[float]] = defaultdict(list)

@@ -7,19 +7,21 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from airflow_dataproducts.catalog import tables
 from airflow_dataproducts.catalog import tables_sla as t
-from airflow_dataproducts.catalog.facts import probes, runs, shown
+from airflow_dataproducts.catalog.facts import only, probes, runs, shown
+from airflow_dataproducts.catalog.statements import insert_if_new, upsert
 from airflow_dataproducts.sla.facts import Facts
 from airflow_dataproducts.sla.incidents import Incident
-from airflow_dataproducts.sla.verdicts import utc
+from airflow_dataproducts.sla.promises import Promise
+from airflow_dataproducts.sla.verdicts import judge, utc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from airflow_dataproducts.catalog.store import Catalog
+    from airflow_dataproducts.sla.verdicts import Verdict
 
 REMEMBERED = timedelta(days=90)
 """How long an incident that is over is still counted."""
@@ -63,6 +65,12 @@ class Observed:
     facts: Mapping[str, Facts]
     status: Mapping[tuple[str, str], Status]
     incidents: Sequence[Incident]
+
+    def judged(self, product: str, now: datetime) -> Iterator[tuple[Promise, Verdict]]:
+        """Each promise of a product, in the manifest's order, with its verdict."""
+        for fields in self.specs[product]["promises"]:
+            promise = Promise(**fields)
+            yield promise, judge(promise, self.facts[product], now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +151,7 @@ class SlaStore:
             for name, (signature, spec) in specs.items()
         ]
         with self._catalog.transaction() as connection:
-            _upsert(connection, t.sla_products, rows, keep=("known_since",))
+            upsert(connection, t.sla_products, rows, keep=("known_since",))
             left = list(gone)
             if left:
                 open_ones = t.incidents.c.product_id.in_(left) & t.incidents.c.resolved_at.is_(None)
@@ -164,14 +172,19 @@ class SlaStore:
             )
             return {name: manifest for name, version, manifest in found if versions[name] == version}
 
-    def observed(self, now: datetime) -> Observed:
-        """Everything that promises are judged by, in seven statements."""
+    def observed(self, now: datetime, product: str | None = None) -> Observed:
+        """Everything that promises are judged by, in seven statements.
+
+        Args:
+            now: the moment.
+            product: of this product alone; None for all.
+        """
         with self._catalog.transaction() as connection:
-            products = connection.execute(sa.select(t.sla_products)).mappings().all()
-            (seen, marks), ran = shown(connection), runs(connection)
+            products = connection.execute(only(sa.select(t.sla_products), t.sla_products, product)).mappings().all()
+            (seen, marks), ran = shown(connection, product), runs(connection, product)
             found = probes(connection, now, products)
-            incidents = _incidents(connection, now)
-            status = connection.execute(sa.select(t.sla_status)).mappings().all()
+            incidents = _incidents(connection, now, product)
+            status = connection.execute(only(sa.select(t.sla_status), t.sla_status, product)).mappings().all()
         specs = {row["product_id"]: row["spec"] for row in products}
         paused = {row["product_id"]: row["state"] == PAUSED for row in status if row["promise"] == PAUSED}
         facts = {}
@@ -182,17 +195,7 @@ class SlaStore:
                 utc(row["known_since"]), paused.get(name), last, usual, seen.get(name, {}), found.get(name, {}),
                 marks.get(name, {}), row["drift"],
             )  # fmt: skip
-        known = (
-            Status(
-                row["product_id"],
-                row["promise"],
-                row["state"],
-                row["actual"],
-                utc(row["since"]),
-                utc(row["checked_at"]),
-            )
-            for row in status
-        )
+        known = (_status(row) for row in status)
         return Observed(specs, facts, {each.key: each for each in known}, incidents)
 
     def failed_rules(self, runs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -214,28 +217,18 @@ class SlaStore:
 
     def write(self, changes: Changes, now: datetime) -> None:
         """Write how promises stand, their incidents, and what is to be told of them: all of it or nothing."""
-        status = [
-            {
-                "product_id": each.product, "promise": each.promise, "state": each.state, "actual": each.actual,
-                "since": each.since, "checked_at": each.checked_at,
-            }
-            for each in changes.status
-        ]  # fmt: skip
         messages = [
             {**asdict(each), "payload": dict(each.payload), "tries": 0, "created_at": now, "next_try_at": now}
             for each in changes.messages
         ]
         with self._catalog.transaction() as connection:
-            _upsert(connection, t.sla_status, status)
-            _upsert(
+            upsert(connection, t.sla_status, [_status_row(each) for each in changes.status])
+            upsert(
                 connection, t.incidents, [_incident_row(each) for each in changes.incidents],
                 keep=("opened_at", "acknowledged_at", "acknowledged_by", "muted_until", "muted_why"),
                 index=("product_id", "promise", "window"),
             )  # fmt: skip
-            if messages:
-                connection.execute(
-                    _insert(connection, t.outbox).on_conflict_do_nothing(index_elements=["dedup_key"]), messages
-                )
+            insert_if_new(connection, t.outbox, messages)
 
     def heartbeat(self) -> datetime | None:
         """When the monitor last judged promises; None before it ever did."""
@@ -256,10 +249,7 @@ class SlaStore:
             query = query.where(t.sla_status.c.product_id == product)
         with self._catalog.transaction() as connection:
             rows = connection.execute(query).mappings().all()
-        return [
-            Status(row["product_id"], row["promise"], row["state"], row["actual"], utc(row["since"]), utc(row["checked_at"]))
-            for row in rows
-        ]  # fmt: skip
+        return [_status(row) for row in rows]
 
     def incidents(self, product: str | None = None, *, only_open: bool = False, limit: int = 100) -> list[Incident]:
         """Incidents, newest first."""
@@ -270,6 +260,12 @@ class SlaStore:
             query = query.where(t.incidents.c.resolved_at.is_(None))
         with self._catalog.transaction() as connection:
             return [_incident(row) for row in connection.execute(query).mappings()]
+
+    def incident(self, number: int) -> Incident | None:
+        """The incident of a number; None where there is none."""
+        with self._catalog.transaction() as connection:
+            row = connection.execute(sa.select(t.incidents).where(t.incidents.c.id == number)).mappings().first()
+        return _incident(row) if row else None
 
     def acknowledge(self, incident: int, who: str, now: datetime) -> bool:
         """Note that somebody takes an incident on; False where there is none that is open."""
@@ -288,7 +284,7 @@ class SlaStore:
         """Keep what a day's probes found so far: ok, total, histogram, probed_at."""
         row = {"product_id": product, "promise": promise, "day": day, **found}
         with self._catalog.transaction() as connection:
-            _upsert(connection, t.probes, [row])
+            upsert(connection, t.probes, [row])
 
     def specifications(self) -> dict[str, Mapping[str, Any]]:
         """What is promised, by product."""
@@ -313,11 +309,23 @@ class SlaStore:
         return dict(row) if row else None
 
 
-def _incidents(connection: sa.Connection, now: datetime) -> list[Incident]:
-    query = sa.select(t.incidents).where(
-        t.incidents.c.resolved_at.is_(None) | (t.incidents.c.opened_at > now - REMEMBERED)
-    )
+def _incidents(connection: sa.Connection, now: datetime, product: str | None) -> list[Incident]:
+    remembered = t.incidents.c.resolved_at.is_(None) | (t.incidents.c.opened_at > now - REMEMBERED)
+    query = only(sa.select(t.incidents).where(remembered), t.incidents, product)
     return [_incident(row) for row in connection.execute(query).mappings()]
+
+
+def _status(row: Any) -> Status:
+    return Status(
+        row["product_id"], row["promise"], row["state"], row["actual"], utc(row["since"]), utc(row["checked_at"])
+    )
+
+
+def _status_row(status: Status) -> dict[str, Any]:
+    return {
+        "product_id": status.product, "promise": status.promise, "state": status.state, "actual": status.actual,
+        "since": status.since, "checked_at": status.checked_at,
+    }  # fmt: skip
 
 
 def _rule(result: Mapping[str, Any], rows: int) -> str:
@@ -350,24 +358,3 @@ def _incident(row: Any) -> Incident:
 def _incident_row(incident: Incident) -> dict[str, Any]:
     names = (*(name for name in _PLAIN if name != "id"), *_TIMES)
     return {"product_id": incident.product, **{name: getattr(incident, name) for name in names}}
-
-
-def _insert(connection: sa.Connection, table: sa.Table) -> Any:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)
-
-
-def _upsert(
-    connection: sa.Connection,
-    table: sa.Table,
-    rows: list[dict[str, Any]],
-    keep: tuple[str, ...] = (),
-    index: tuple[str, ...] = (),
-) -> None:
-    """Insert rows, or update those of their keys, in one statement."""
-    if not rows:
-        return
-    insert = _insert(connection, table)
-    keys = index or tuple(column.name for column in table.primary_key)
-    changed = {name: insert.excluded[name] for name in rows[0] if name not in keys and name not in keep}
-    connection.execute(insert.on_conflict_do_update(index_elements=list(keys), set_=changed), rows)

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from airflow_dataproducts.catalog import tables, tables_sla  # noqa: F401 - the tables of promises are the catalog's, too
+from airflow_dataproducts.catalog.statements import insert_if_new, upsert
 from airflow_dataproducts.exceptions import CatalogError
 
 if TYPE_CHECKING:
@@ -86,9 +86,9 @@ class Catalog:
             "finished_at": None,
         }
         with self.transaction() as connection:
-            _upsert(connection, tables.products, described)
-            _insert_if_new(connection, tables.product_versions, first)
-            _upsert(connection, tables.runs, {**key.values, **state, "started_at": now}, keep=("started_at",))
+            upsert(connection, tables.products, [described])
+            insert_if_new(connection, tables.product_versions, [first])
+            upsert(connection, tables.runs, [{**key.values, **state, "started_at": now}], keep=("started_at",))
 
     def run_finished(self, key: RunKey, watermarks: Mapping[str, str]) -> None:
         """Note that a run has published everything, and how far its incremental inputs have been read."""
@@ -97,7 +97,7 @@ class Catalog:
             _update_run(connection, key, {"state": "success", "failed_task": None, "error": None, "finished_at": now})
             for name, value in watermarks.items():
                 row = {"product_id": key.product_id, "input": name, "value": value, "run_id": key.run_id}
-                _upsert(connection, tables.watermarks, {**row, "updated_at": now})
+                upsert(connection, tables.watermarks, [{**row, "updated_at": now}])
 
     def run_state(self, key: RunKey) -> str | None:
         """``running``, ``success`` or ``failed``; None for a run that the catalog does not know."""
@@ -116,7 +116,7 @@ class Catalog:
         """Note what a run read from an input: rows, bytes of Parquet and watermark."""
         row = {**key.values, "input": name, **staged, "extracted_at": _now()}
         with self.transaction() as connection:
-            _upsert(connection, tables.extracts, row)
+            upsert(connection, tables.extracts, [row])
 
     def validated(self, key: RunKey, output: str, found: Mapping[str, Any]) -> None:
         """Keep an output's validation.
@@ -127,7 +127,7 @@ class Catalog:
             found: the columns of ``validations`` but the key and time.
         """
         with self.transaction() as connection:
-            _upsert(connection, tables.validations, {**key.values, "output": output, **found, "validated_at": _now()})
+            upsert(connection, tables.validations, [{**key.values, "output": output, **found, "validated_at": _now()}])
 
     def validation(self, key: RunKey, output: str) -> dict[str, Any] | None:
         """An output's validation in a run; None if there was none."""
@@ -139,13 +139,15 @@ class Catalog:
 
     def measured(self, key: RunKey, output: str, metrics: list[dict[str, Any]]) -> None:
         """Keep the metrics of an output's columns: column, nulls, distinct, minimum, maximum of each."""
+        rows = [
+            {
+                **key.values, "output": output, "column_name": metric["column"], "nulls": metric["nulls"],
+                "distinct_values": metric["distinct"], "minimum": metric["minimum"], "maximum": metric["maximum"],
+            }
+            for metric in metrics
+        ]  # fmt: skip
         with self.transaction() as connection:
-            for metric in metrics:
-                row = {
-                    **key.values, "output": output, "column_name": metric["column"], "nulls": metric["nulls"],
-                    "distinct_values": metric["distinct"], "minimum": metric["minimum"], "maximum": metric["maximum"],
-                }  # fmt: skip
-                _upsert(connection, tables.column_metrics, row)
+            upsert(connection, tables.column_metrics, rows)
 
     def traced(self, key: RunKey, output: str, links: list[tuple[str, str, str]]) -> None:
         """Keep where an output's columns come from: column, table and column there of each, instead of what was known before."""
@@ -207,7 +209,7 @@ class Catalog:
         with self.transaction() as connection:
             there = connection.execute(sa.select(table.c.revision).where(same)).scalar_one_or_none()
             keep = ("published_at",) if there == publication["revision"] else ()
-            _upsert(connection, table, row, keep=keep)
+            upsert(connection, table, [row], keep=keep)
 
     def publications(self, product_id: str, output: str) -> dict[str, dict[str, Any]]:
         """What each run made visible of an output, by run id."""
@@ -374,20 +376,3 @@ def _update_run(connection: sa.Connection, key: RunKey, values: dict[str, Any]) 
     table = tables.runs
     same = (table.c.product_id == key.product_id) & (table.c.run_id == key.run_id)
     connection.execute(sa.update(table).where(same).values(**values))
-
-
-def _upsert(connection: sa.Connection, table: sa.Table, row: dict[str, Any], keep: tuple[str, ...] = ()) -> None:
-    """Insert a row, or update the one of its key but for the columns to ``keep``."""
-    insert = _insert(connection, table, row)
-    keys = {column.name for column in table.primary_key}
-    changed = {name: insert.excluded[name] for name in row if name not in keys and name not in keep}
-    connection.execute(insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed))
-
-
-def _insert_if_new(connection: sa.Connection, table: sa.Table, row: dict[str, Any]) -> None:
-    connection.execute(_insert(connection, table, row).on_conflict_do_nothing())
-
-
-def _insert(connection: sa.Connection, table: sa.Table, row: dict[str, Any]) -> Any:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table).values(**row)

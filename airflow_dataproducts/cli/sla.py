@@ -69,7 +69,7 @@ def report(number: IncidentArgument) -> None:
     from airflow_dataproducts.catalog.sla import SlaStore, thread_of
 
     with _catalog() as catalog:
-        incident = next((each for each in SlaStore(catalog).incidents(limit=100_000) if each.id == number), None)
+        incident = SlaStore(catalog).incident(number)
         if incident is None:
             raise ConfigurationError(f"there is no incident {number}")
         typer.echo(plain.report(incident, Outbox(catalog).rows(thread_of(incident)), datetime.now(UTC)))

@@ -14,7 +14,6 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 from pydantic import BaseModel
 
 from airflow_dataproducts.alerts import plain
-from airflow_dataproducts.alerts.messages import WINDOW
 from airflow_dataproducts.catalog import tables
 from airflow_dataproducts.catalog.outbox import Outbox
 from airflow_dataproducts.catalog.sla import SlaStore, thread_of
@@ -23,10 +22,9 @@ from airflow_dataproducts.environment import site_catalog, site_settings
 from airflow_dataproducts.exceptions import CatalogError
 from airflow_dataproducts.operators.links import data_docs_path
 from airflow_dataproducts.runtime import docs_place
-from airflow_dataproducts.sla.budgets import allowed_of, budget
+from airflow_dataproducts.sla.budgets import budget_of
 from airflow_dataproducts.sla.incidents import Incident
-from airflow_dataproducts.sla.promises import Promise
-from airflow_dataproducts.sla.verdicts import judge, utc
+from airflow_dataproducts.sla.verdicts import utc
 
 router = APIRouter(prefix="/api/v1")
 
@@ -127,20 +125,13 @@ def lineage(product_id: ProductDep, catalog: CatalogDep) -> dict[str, Any]:
 def sla(product_id: ProductDep, catalog: CatalogDep) -> dict[str, Any]:
     """How a product's promises stand now, judged as they are asked for, whether the monitor runs or not."""
     now = datetime.now(UTC)
-    seen = SlaStore(catalog).observed(now)
+    seen = SlaStore(catalog).observed(now, product_id)
     if product_id not in seen.specs:
         raise HTTPException(404, f"the promises of {product_id} are not known yet")
-    facts = seen.facts[product_id]
     found = []
-    for fields in seen.specs[product_id]["promises"]:
-        promise = Promise(**fields)
-        verdict = judge(promise, facts, now)
-        times = [
-            (each.opened_at, each.resolved_at or now)
-            for each in seen.incidents
-            if each.key == (product_id, promise.name)
-        ]
-        left = budget(times, facts.known_since, now, WINDOW, allowed_of(promise.kind, promise.target))
+    for promise, verdict in seen.judged(product_id, now):
+        past = [each for each in seen.incidents if each.key == (product_id, promise.name)]
+        left = budget_of((promise.kind, promise.target), past, seen.facts[product_id].known_since, now)
         found.append(
             {
                 "promise": promise.name,
@@ -212,10 +203,10 @@ def _incident(incident: Incident) -> dict[str, Any]:
 
 
 def _incident_or_404(number: int, catalog: Catalog, readable: set[str]) -> Incident:
-    for each in SlaStore(catalog).incidents(limit=100_000):
-        if each.id == number and each.product in readable:
-            return each
-    raise HTTPException(404, f"there is no incident {number}")
+    found = SlaStore(catalog).incident(number)
+    if found is None or found.product not in readable:
+        raise HTTPException(404, f"there is no incident {number}")
+    return found
 
 
 _ALONE = {

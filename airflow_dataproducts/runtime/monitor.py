@@ -17,7 +17,6 @@ from airflow_dataproducts.manifest.load import load_manifest
 from airflow_dataproducts.sla.causes import Cause, cause_of
 from airflow_dataproducts.sla.incidents import Event, Incident, details, go_on, opened, resolved
 from airflow_dataproducts.sla.promises import TIMELY, Promise, promises_of
-from airflow_dataproducts.sla.verdicts import Verdict, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
 
     from airflow_dataproducts.catalog.sla import Observed, SlaStore
     from airflow_dataproducts.manifest.product import Product
-    from airflow_dataproducts.sla.facts import Facts
+    from airflow_dataproducts.sla.promises import Promise
+    from airflow_dataproducts.sla.verdicts import Verdict
 
 STORM = 10
 """Messages of one kind to one place in one tick from which they become one."""
@@ -52,20 +52,20 @@ class Summary:
     messages: int
 
 
-def specification(product: Product, path: str) -> dict[str, Any]:
+def specification(product: Product) -> dict[str, Any]:
     """What the catalog keeps of a product for the monitor: its promises, and what messages say of it."""
     columns = {
         name: [(each.name, str(each.type)) for each in output.contract.columns]
         for name, output in product.outputs.items()
     }
     return {
-        "version": product.version, "path": path, "owner": product.owner.model_dump(mode="json", exclude_none=True),
+        "version": product.version, "owner": product.owner.model_dump(mode="json", exclude_none=True),
         "alerts": product.alerts.model_dump(mode="json", exclude_none=True), "upstream": list(product.upstream),
         "escalate_after": product.alerts.escalate.after.total_seconds() if product.alerts.escalate else None,
         "consumers": [each.model_dump(mode="json", exclude_none=True) for each in product.consumers],
         "review": {"breaches": product.sla.review.breaches, "within": product.sla.review.within.total_seconds()},
         "promises": [each.to_dict() for each in promises_of(product)] if product.status in _WATCHED else [],
-        "schedule": product.schedule, "columns": columns,
+        "columns": columns,
     }  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def sync(store: SlaStore, root: Path, memory: Path | None, now: datetime) -> int
             product = load_manifest(root / entry.path, root).product
         except ManifestError:
             continue
-        specs[name] = (signature, specification(product, entry.path))
+        specs[name] = (signature, specification(product))
     broken = {each.path for each in found if each.product_id is None}
     own = {name: signature.split(":", 2)[2] for name, signature in known.items() if signature.startswith(mark)}
     gone = [name for name, path in own.items() if name not in entries and path not in broken]
@@ -146,7 +146,7 @@ def tick(store: SlaStore, now: datetime, is_paused: Callable[[str], bool | None]
     store.write(changes, now)
     kinds = [event.kind for event in judging.events]
     return Summary(
-        len(seen.specs), judging.promises, judging.breached, kinds.count("opened"), kinds.count("resolved"), len(changes.messages)
+        len(seen.specs), len(judging.judged), judging.breached, kinds.count("opened"), kinds.count("resolved"), len(changes.messages)
     )  # fmt: skip
 
 
@@ -170,41 +170,38 @@ class _Judging:
         self._now = now
         self._is_paused = is_paused
         self._open = {each.key: each for each in seen.incidents if each.resolved_at is None}
-        self._judged: set[tuple[str, str]] = set()
+        self.judged: set[tuple[str, str]] = set()
         self._chains: dict[str, tuple[str, ...]] = {}
         self.changes = Changes()
         self.events: list[Event] = []
         self.paused: dict[str, bool | None] = {}
-        self.promises = self.breached = 0
+        self.breached = 0
 
     def product(self, name: str) -> None:
         """Judge a product's promises; the products that it reads have been judged before."""
-        spec, facts = self._seen.specs[name], self._seen.facts[name]
-        late = {each: self._chains[each] for each in spec["upstream"] if each in self._chains}
-        for fields in spec["promises"]:
-            promise = Promise(**fields)
-            verdict = judge(promise, facts, self._now)
-            self.promises += 1
-            self._judged.add((name, promise.name))
+        late = {each: self._chains[each] for each in self._seen.specs[name]["upstream"] if each in self._chains}
+        for promise, verdict in self._seen.judged(name, self._now):
+            self.judged.add((name, promise.name))
             self._note(promise, verdict)
             if verdict.state == "breached":
                 self.breached += 1
-                self._broken(promise, verdict, facts, late)
+                self._broken(promise, verdict, late)
             elif (incident := self._open.get((name, promise.name))) is not None and verdict.state != "unknown":
-                over, events = resolved(incident, verdict.actual, self._now)
-                self.changes.incidents.append(over)
-                self.events += events
+                self._end(incident, verdict.actual)
 
     def end_what_nobody_promises(self) -> None:
         """Incidents of promises that manifests do not make any more are over."""
         for (product, _), incident in self._open.items():
-            if incident.key not in self._judged and product in self._seen.specs:
-                over, events = resolved(incident, "not promised any more", self._now)
-                self.changes.incidents.append(over)
-                self.events += events
+            if incident.key not in self.judged and product in self._seen.specs:
+                self._end(incident, "not promised any more")
 
-    def _broken(self, promise: Promise, verdict: Verdict, facts: Facts, late: Mapping[str, tuple[str, ...]]) -> None:
-        cause = self._cause(promise, facts, late)
+    def _end(self, incident: Incident, actual: str) -> None:
+        over, events = resolved(incident, actual, self._now)
+        self.changes.incidents.append(over)
+        self.events += events
+
+    def _broken(self, promise: Promise, verdict: Verdict, late: Mapping[str, tuple[str, ...]]) -> None:
+        cause = self._cause(promise, late)
         if promise.kind in TIMELY:
             self._chains[promise.product] = cause.chain
         told = details(promise, verdict, cause)
@@ -224,8 +221,8 @@ class _Judging:
             events = [Event("opened", incident), *events]
         self.events += events
 
-    def _cause(self, promise: Promise, facts: Facts, late: Mapping[str, tuple[str, ...]]) -> Cause:
-        cause = cause_of(promise, facts, late, self._now)
+    def _cause(self, promise: Promise, late: Mapping[str, tuple[str, ...]]) -> Cause:
+        cause = cause_of(promise, self._seen.facts[promise.product], late, self._now)
         if cause.kind in {"never ran", "no run"} and promise.product not in self.paused and len(self.paused) < _ASKED:
             self.paused[promise.product] = self._is_paused(promise.product)
         if cause.kind in {"never ran", "no run"} and self.paused.get(promise.product):
@@ -242,11 +239,12 @@ class _Judging:
     def _note(self, promise: Promise, verdict: Verdict) -> None:
         """How the promise stands, where that is news; rows that say the same again are not written."""
         known = self._seen.status.get((promise.product, promise.name))
-        same = known is not None and known.state == verdict.state
-        told = same and (verdict.state == "ok" or (known is not None and known.actual == verdict.actual))
-        if told and known is not None and self._now - known.checked_at < GAP:
+        if known is None or known.state != verdict.state:
+            since = verdict.since or self._now
+        elif (verdict.state == "ok" or known.actual == verdict.actual) and self._now - known.checked_at < GAP:
             return
-        since = known.since if known is not None and known.state == verdict.state else verdict.since or self._now
+        else:
+            since = known.since
         self.changes.status.append(
             Status(promise.product, promise.name, verdict.state, verdict.actual, since, self._now)
         )
@@ -283,7 +281,6 @@ def _messages(events: list[Event], seen: Observed, now: datetime, rules: Mapping
         same = [each for each in past[incident.key] if each.window != incident.window]
         told = payload(event, spec, seen.facts[incident.product], [*same, incident], now)
         told["rules"] = rules.get(incident.product, [])
-        told["root_owner"] = seen.specs.get(incident.root or "", {}).get("owner")
         for channel, address in _addresses(event, spec, seen):
             own = f"{incident.product}|{incident.promise}|{incident.window}|{event.kind}|{event.number}|{channel}|{address}"
             places[channel, address, event.kind].append(

@@ -47,21 +47,18 @@ def _product(catalog: Catalog, wanted: Wanted, now: datetime) -> Readiness:
 
 def _promises(catalog: Catalog, asked: Mapping[str, Any], now: datetime) -> Readiness:
     from airflow_dataproducts.catalog.sla import SlaStore
-    from airflow_dataproducts.sla.promises import Promise
-    from airflow_dataproducts.sla.verdicts import judge
 
     product, names = asked["product"], asked["names"]
-    seen = SlaStore(catalog).observed(now)
+    seen = SlaStore(catalog).observed(now, product)
     if product not in seen.specs:
         return Readiness("waiting", f"the promises of {product} are not known yet")
-    promises = [Promise(**each) for each in seen.specs[product]["promises"]]
-    unknown = sorted(set(names) - {each.name for each in promises})
+    judged = {promise.name: verdict for promise, verdict in seen.judged(product, now)}
+    unknown = sorted(set(names) - set(judged))
     if unknown:
-        has = ", ".join(each.name for each in promises) or "none"
+        has = ", ".join(judged) or "none"
         return Readiness("unfit", f"{product} does not promise {', '.join(unknown)} (it promises {has})")
-    wanted = [each for each in promises if not names or each.name in names]
-    verdicts = [(each, judge(each, seen.facts[product], now)) for each in wanted]
-    broken = [f"{each.name}: {found.actual}" for each, found in verdicts if found.state == "breached"]
+    wanted = {name: found for name, found in judged.items() if not names or name in names}
+    broken = [f"{name}: {found.actual}" for name, found in wanted.items() if found.state == "breached"]
     return (
         Readiness("waiting", f"{product} breaks {'; '.join(broken)}")
         if broken

@@ -7,12 +7,17 @@ The budget of a window is the share of it that may be bad; burn rate is how fast
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
+    from airflow_dataproducts.sla.incidents import Incident
+
+WINDOW = timedelta(days=30)
+"""The time over which an error budget counts."""
 _SHARES = ("availability", "completeness", "accuracy", "consistency")
 _LEAST = 1e-4
 """Of a promise of 100%, for which every breach would otherwise spend an infinite budget."""
@@ -47,6 +52,21 @@ class Budget:
     burn_rate: float
 
 
+def budget_of(
+    promise: tuple[str, float | None], incidents: Iterable[Incident], known_since: datetime, now: datetime
+) -> Budget:
+    """The budget of a promise over the last 30 days.
+
+    Args:
+        promise: its kind, and what it promises.
+        incidents: those of the promise.
+        known_since: when its product was first seen.
+        now: the moment.
+    """
+    bad = [(each.begun_at, each.resolved_at or now) for each in incidents]
+    return budget(bad, known_since, now, WINDOW, allowed_of(*promise))
+
+
 def budget(
     bad: Iterable[tuple[datetime, datetime]],
     observed_since: datetime,
@@ -63,13 +83,11 @@ def budget(
         window: its length.
         allowed: share of it that may be bad.
     """
-    from datetime import timedelta as delta
-
     start = max(now - window, observed_since)
     observed = (now - start).total_seconds()
     times = list(bad)
     lost = sum(_overlap(each, start, now) for each in times)
-    hour = max(now - delta(hours=1), start)
+    hour = max(now - timedelta(hours=1), start)
     recent = (now - hour).total_seconds()
     burning = sum(_overlap(each, hour, now) for each in times) / recent if recent else 0.0
     whole = window.total_seconds() * allowed

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     from airflow_dataproducts.sla.causes import Cause
     from airflow_dataproducts.sla.promises import Promise
@@ -71,6 +70,12 @@ class Incident:
         """open, acknowledged or resolved."""
         return "resolved" if self.resolved_at else "acknowledged" if self.acknowledged_at else "open"
 
+    @property
+    def begun_at(self) -> datetime:
+        """Since when the promise is broken, which may be before that was noticed."""
+        since = self.details.get("since")
+        return min(datetime.fromisoformat(since), self.opened_at) if since else self.opened_at
+
     def is_muted(self, now: datetime) -> bool:
         """Whether nothing is to be sent about it."""
         return self.muted_until is not None and now < self.muted_until
@@ -93,9 +98,9 @@ class Event:
 
 def opened(promise: Promise, verdict: Verdict, cause: Cause, now: datetime) -> Incident:
     """A new incident."""
-    root = cause.chain[-1] if cause.chain else None
+    told = details(promise, verdict, cause)
     return Incident(
-        0, promise.product, promise.name, verdict.window, promise.severity, now, cause.kind, root, details=details(promise, verdict, cause)
+        0, promise.product, promise.name, verdict.window, promise.severity, now, cause.kind, _root(told), details=told
     )  # fmt: skip
 
 
