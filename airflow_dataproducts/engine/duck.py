@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.contract.ddl import quote, text
+from airflow_dataproducts.engine.masking import without_values
+from airflow_dataproducts.exceptions import SourceChangedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,3 +96,19 @@ def stream(relation: duckdb.DuckDBPyRelation) -> Stream:
 
     reader: pa.RecordBatchReader = relation.to_arrow_reader(BATCH_ROWS)
     return Stream(reader.schema, iter(reader))
+
+
+@contextmanager
+def value_errors(place: str) -> Iterator[None]:
+    """One line for a value of an input that is not of its type, without the value: it may be personal data.
+
+    Raises:
+        SourceChangedError: DuckDB could not read or cast it.
+    """
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        line = without_values(str(error).strip().splitlines()[0])
+        raise SourceChangedError(f"{place}: {line}") from None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from airflow_dataproducts.contract.ddl import quote
 from airflow_dataproducts.engine import duck
+from airflow_dataproducts.engine.dialect import in_postgres
 from airflow_dataproducts.engine.masking import without_values
 from airflow_dataproducts.engine.sources import sql
 from airflow_dataproducts.engine.targets import open_published
@@ -35,6 +35,7 @@ def probe(outputs: Mapping[str, Place], query: str | None, connections: Connecti
 
     Raises:
         SourceError: an output cannot be read.
+        TransformError: the query cannot be said in the database's words.
     """
     tables = {name: place for name, place in outputs.items() if place[0] not in _UNREAD}
     homes = {place[2] for place in tables.values()}
@@ -54,9 +55,11 @@ def _in_postgres(tables: Mapping[str, Place], query: str | None, connections: Co
     from airflow_dataproducts.engine.sources.postgres import reason
 
     (home,) = {place[2] for place in tables.values()}
-    views = {name: sql.table(place[1]) for name, place in tables.items()}
+    views = {name: f"SELECT * FROM {sql.table(place[1])}" for name, place in tables.items()}
     asked = (
-        [f"SELECT 1 FROM {view} LIMIT 1" for view in views.values()] if query is None else [_translated(query, views)]
+        [f"{view} LIMIT 1" for view in views.values()]
+        if query is None
+        else [f"SELECT * FROM {in_postgres(query, views)} AS asked"]
     )
     try:
         with postgres.connect(connections.get(home or "").postgres_uri()) as connection, connection.cursor() as cursor:
@@ -65,19 +68,6 @@ def _in_postgres(tables: Mapping[str, Place], query: str | None, connections: Co
                 cursor.fetchall()
     except (adbc.Error, OSError) as error:
         raise SourceError(f"connection {home}: {without_values(reason(error))}") from None
-
-
-def _translated(query: str, views: Mapping[str, str]) -> str:
-    import sqlglot
-
-    try:
-        (text,) = sqlglot.transpile(query, read="duckdb", write="postgres")
-    except sqlglot.errors.SqlglotError as error:
-        raise SourceError(f"the query cannot be said in PostgreSQL's words: {str(error).splitlines()[0]}") from None
-    names = ", ".join(
-        f"{quote(name.lower())} AS NOT MATERIALIZED (SELECT * FROM {view})" for name, view in views.items()
-    )
-    return f"WITH {names} SELECT * FROM ({text}\n) AS asked"
 
 
 def _in_duckdb(tables: Mapping[str, Place], query: str | None, connections: Connections, settings: Settings) -> None:

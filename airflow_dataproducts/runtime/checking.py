@@ -60,7 +60,7 @@ def validate(
         found = _in_database(run, step, inputs, outputs)
         _judge(run, found, inputs)
         return {"staged": outputs[step.name], "quarantine": None, "summary": found.summary()}
-    return _in_files(run, step, inputs, outputs)
+    return _in_files(run, step, target, inputs, outputs)
 
 
 def _judge(run: Run, found: Validation, inputs: Mapping[str, Reference]) -> None:
@@ -89,13 +89,16 @@ def _in_database(
 
 
 def _in_files(
-    run: Run, step: ValidateStep, inputs: Mapping[str, Reference], outputs: Mapping[str, Reference]
+    run: Run,
+    step: ValidateStep,
+    target: Target,
+    inputs: Mapping[str, Reference],
+    outputs: Mapping[str, Reference],
 ) -> Reference:
     """Check an output's files, and part them."""
     from airflow_dataproducts.engine.validation import Tables
     from airflow_dataproducts.engine.validation import validate as check
 
-    target = run.target(step)
     tables = Tables(
         *(
             {name: run.read(each) for name, each in references.items() if "relation" not in each}

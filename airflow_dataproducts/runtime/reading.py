@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_dataproducts.engine import staging
 from airflow_dataproducts.engine.kept import Kept
 from airflow_dataproducts.engine.sources import Published, Reading, open_source
+from airflow_dataproducts.engine.sources.sql import cursor_text
 from airflow_dataproducts.engine.staging import Staged, Stream
 from airflow_dataproducts.exceptions import SourceChangedError
 from airflow_dataproducts.manifest.engines import pushed_down
@@ -166,9 +167,7 @@ class _Highest:
     @property
     def text(self) -> str | None:
         """The value as ISO text or digits."""
-        if self._value is None:
-            return None
-        return str(self._value.isoformat() if hasattr(self._value, "isoformat") else self._value)
+        return cursor_text(self._value)
 
     def watch(self, stream: Stream) -> Stream:
         return stream if self._column is None else Stream(stream.schema, self._batches(stream))

@@ -17,7 +17,6 @@ from airflow_dataproducts.contract.ddl import quote, text
 from airflow_dataproducts.contract.types import duckdb_type
 from airflow_dataproducts.engine import duck
 from airflow_dataproducts.engine.connections import PASSING, TRIES
-from airflow_dataproducts.engine.masking import without_values
 from airflow_dataproducts.engine.sources import sql
 from airflow_dataproducts.engine.storage import is_full
 from airflow_dataproducts.exceptions import SourceChangedError, SourceError, StagingError
@@ -57,20 +56,8 @@ def open_endpoint(name: str, source: HttpInput, reading: Reading) -> Iterator[St
         lines = f"read_json({text(str(file))}, format = 'newline_delimited', columns = {{{listed}}})"
         # An API may take "since" for "from that moment on"; what was published is not to come again.
         new = sql.where(source.cursor, reading.bounds)
-        with _errors(name, source):
+        with duck.value_errors(f"input {name}: {source.endpoint}"):
             yield duck.stream(connection.sql(f"SELECT * FROM (SELECT {_typed(source, kinds)} FROM {lines}){new}"))
-
-
-@contextmanager
-def _errors(name: str, source: HttpInput) -> Iterator[None]:
-    """One line for a value that is not of its type, without the value: it may be personal data."""
-    import duckdb
-
-    try:
-        yield
-    except duckdb.Error as error:
-        line = without_values(str(error).strip().splitlines()[0])
-        raise SourceChangedError(f"input {name}: {source.endpoint}: {line}") from None
 
 
 def _typed(source: HttpInput, kinds: Mapping[str, str]) -> str:

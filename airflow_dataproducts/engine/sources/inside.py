@@ -70,7 +70,4 @@ def _measured(cursor: Any, relation: str, column: str | None = None) -> tuple[in
     greatest = f", max({quote(column)}) AS highest" if column else ""
     stream = read_all(cursor, f"(SELECT count(*) AS rows{greatest} FROM {relation}) AS q")
     (row,) = next(stream.batches).to_pylist()
-    highest = row.get("highest")
-    return row["rows"], str(
-        highest.isoformat() if hasattr(highest, "isoformat") else highest
-    ) if highest is not None else None
+    return row["rows"], sql.cursor_text(row.get("highest"))

@@ -17,7 +17,6 @@ from airflow_dataproducts.contract.ddl import quote
 from airflow_dataproducts.contract.types import duckdb_type
 from airflow_dataproducts.engine import duck
 from airflow_dataproducts.engine.kafka import Offsets, Registry, consumer, ends, messages, one_line, unframed
-from airflow_dataproducts.engine.masking import without_values
 from airflow_dataproducts.engine.staging import Stream, guarded
 from airflow_dataproducts.exceptions import SourceChangedError
 
@@ -61,7 +60,7 @@ def open_topic(name: str, source: KafkaInput, reading: Reading) -> Iterator[Stre
 
         def batches() -> Iterator[pa.RecordBatch]:
             for batch in rows.batches(messages(client, source.topic, since, until)):
-                with _errors(place):
+                with duck.value_errors(place):
                     yield from cast(batch).to_batches()
 
         def reached() -> str:
@@ -194,15 +193,3 @@ def _typed(source: KafkaInput) -> str:
     for name in _meta():
         kinds.setdefault(name, _OWN[name])
     return ", ".join(f"CAST({quote(name)} AS {kind}) AS {quote(name)}" for name, kind in kinds.items())
-
-
-@contextmanager
-def _errors(place: str) -> Iterator[None]:
-    """One line for a value that is not of its type, without the value: it may be personal data."""
-    import duckdb
-
-    try:
-        yield
-    except duckdb.Error as error:
-        line = without_values(str(error).strip().splitlines()[0])
-        raise SourceChangedError(f"{place}: {line}") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.contract.ddl import quote, text
 from airflow_dataproducts.manifest.inputs import TableInput
@@ -43,6 +43,13 @@ def where(cursor: str | None, bounds: Sequence[tuple[str, str]]) -> str:
     if cursor is None or not bounds:
         return ""
     return " WHERE " + " AND ".join(f"{quote(cursor)} {sign} {_literal(value)}" for sign, value in bounds)
+
+
+def cursor_text(value: Any) -> str | None:
+    """A cursor's value as ISO text or digits, which ``where`` reads back; None for None."""
+    if value is None:
+        return None
+    return str(value.isoformat() if hasattr(value, "isoformat") else value)
 
 
 def _literal(value: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import tenacity
@@ -18,7 +19,7 @@ from airflow_dataproducts.engine.storage import open_place
 from airflow_dataproducts.engine.targets import PastVersion, Publication
 from airflow_dataproducts.engine.targets.delta_actions import own_files
 from airflow_dataproducts.engine.targets.iceberg_catalog import one_line, open_catalog
-from airflow_dataproducts.engine.targets.iceberg_schema import adapt, readable, rows_as
+from airflow_dataproducts.engine.targets.iceberg_schema import adapt, optional, readable, rows_as
 from airflow_dataproducts.engine.targets.merging import merged
 from airflow_dataproducts.exceptions import PublishError, SourceChangedError
 
@@ -86,33 +87,22 @@ class IcebergTarget:
         """See :class:`airflow_dataproducts.engine.targets.Target`."""
         with self._errors():
             table = self._load()
-            if table is None:
-                return []
-            line = _line_of(table)
-            found = sorted(table.metadata.snapshots, key=lambda each: each.sequence_number or 0, reverse=True)
-            return [
-                PastVersion(
-                    str(each.snapshot_id), datetime.fromtimestamp(each.timestamp_ms / 1000, UTC), _said(each, _RUN),
-                    _rows(each), each.snapshot_id == line[0], each.snapshot_id not in line,
-                )
-                for each in found
-                if _said(each, _RUN)
-            ]  # fmt: skip
+            return [] if table is None else _versions(table)
 
     def rollback(self, revision: str) -> Publication:
         """See :class:`airflow_dataproducts.engine.targets.Target`."""
         from pyiceberg.table.update.snapshot import ManageSnapshots
 
-        known = {version.revision: version for version in self.versions()}
-        if revision not in known:
-            raise PublishError(f"{self._name} has no version {revision} (it has {', '.join(known)})")
         with self._errors():
             table = self._table()
+            known = {version.revision: version for version in _versions(table)}
+            if revision not in known:
+                raise PublishError(f"{self._name} has no version {revision} (it has {', '.join(known)})")
             if not known[revision].current:
                 changes = self._transaction(table)
                 with ManageSnapshots(changes) as refs:
                     refs.set_current_snapshot(int(revision))
-                self._remember(changes, int(revision))
+                _remember(changes, table, int(revision))
                 changes.commit_transaction()
                 table = self._table()
             return self._publication(table)
@@ -126,7 +116,7 @@ class IcebergTarget:
             young = datetime.now(UTC) - keep.duration
             old = [
                 int(each.revision)
-                for each in self.versions()[keep.versions :]
+                for each in _versions(table)[keep.versions :]
                 if not each.current and each.published_at < young
             ]
             if old:
@@ -165,7 +155,7 @@ class IcebergTarget:
         from pyiceberg.io.pyarrow import parquet_file_to_data_file
 
         files = [f"{self._scheme}{file}" for file in self._files(changes, table, request)]
-        io = load_file_io(self._catalog().properties, self._place.uri)
+        io = load_file_io(self._catalog.properties, self._place.uri)
         new = [parquet_file_to_data_file(io, changes.table_metadata, file) for file in files]
         new = [file for file in new if file.record_count]
         gone = [] if table is None else self._leaving(table, request, new)
@@ -207,9 +197,7 @@ class IcebergTarget:
         return layout.data_files(folder)
 
     def _new_table(self, request: Request) -> Transaction:
-        from airflow_dataproducts.engine.targets.iceberg_schema import optional
-
-        catalog = self._catalog()
+        catalog = self._catalog
         catalog.create_namespace_if_not_exists(self._name.rpartition(".")[0])
         self._place.make()
         output = request.output
@@ -232,16 +220,6 @@ class IcebergTarget:
         table.metadata.properties["commit.retry.num-retries"] = "0"
         return table.transaction()
 
-    def _remember(self, changes: Transaction, revision: int) -> None:
-        """Say which runs' rows are visible once a version is current again. Of versions that are gone nothing changes."""
-        table = self._table()
-        line = _line_of(table, revision)
-        snapshots = {run: each.snapshot_id for each in table.metadata.snapshots if (run := _said(each, _RUN))}
-        inside: dict[str, Any] = {_key(run): str(each) for run, each in snapshots.items() if each in line}
-        outside = [_key(run) for run, each in snapshots.items() if each not in line]
-        changes.remove_properties(*(key for key in outside if key in table.properties))
-        changes.set_properties(**inside)
-
     def _published(self, table: Table | None, run_id: str) -> Publication | None:
         if table is None or _key(run_id) not in table.properties:
             return None
@@ -253,7 +231,7 @@ class IcebergTarget:
         return Publication("iceberg", self._name, revision or str(current.snapshot_id), _rows(current) or 0)
 
     def _load(self) -> Table | None:
-        return load(self._catalog(), self._name)
+        return load(self._catalog, self._name)
 
     def _table(self) -> Table:
         table = self._load()
@@ -261,6 +239,7 @@ class IcebergTarget:
             raise PublishError(f"there is no Iceberg table {self._name} in {self._info.id}")
         return table
 
+    @cached_property
     def _catalog(self) -> Catalog:
         return open_catalog(self._info)
 
@@ -293,6 +272,30 @@ def open_dataset(name: str, info: ConnectionInfo) -> pads.Dataset:
         if table is None or table.current_snapshot() is None:
             raise SourceChangedError(f"there is no Iceberg table {name} in {info.id}")
         return readable(table, open_place(table.location(), info))
+
+
+def _versions(table: Table) -> list[PastVersion]:
+    """What runs have made of a table, newest first."""
+    line = _line_of(table)
+    found = sorted(table.metadata.snapshots, key=lambda each: each.sequence_number or 0, reverse=True)
+    return [
+        PastVersion(
+            str(each.snapshot_id), datetime.fromtimestamp(each.timestamp_ms / 1000, UTC), _said(each, _RUN),
+            _rows(each), each.snapshot_id == line[0], each.snapshot_id not in line,
+        )
+        for each in found
+        if _said(each, _RUN)
+    ]  # fmt: skip
+
+
+def _remember(changes: Transaction, table: Table, revision: int) -> None:
+    """Say which runs' rows are visible once a version is current again. Of versions that are gone nothing changes."""
+    line = _line_of(table, revision)
+    snapshots = {run: each.snapshot_id for each in table.metadata.snapshots if (run := _said(each, _RUN))}
+    inside: dict[str, Any] = {_key(run): str(each) for run, each in snapshots.items() if each in line}
+    outside = [_key(run) for run, each in snapshots.items() if each not in line]
+    changes.remove_properties(*(key for key in outside if key in table.properties))
+    changes.set_properties(**inside)
 
 
 def _line_of(table: Table, end: int | None = None) -> list[int]:

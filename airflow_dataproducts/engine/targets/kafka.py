@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.engine.kafka import PATIENCE, Offsets, configuration, consumer, ends, messages, one_line
 from airflow_dataproducts.engine.targets import Publication
-from airflow_dataproducts.engine.targets.kafka_messages import Writer
+from airflow_dataproducts.engine.targets.kafka_messages import Message, Writer
 from airflow_dataproducts.exceptions import DataProductsError, PublishError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     import pyarrow.dataset as pads
 
@@ -75,8 +75,10 @@ class KafkaTarget:
                 return self._publication(int(state.removeprefix(_DONE)), since)
             there, _ = self._there(client, request.run_id, since)
             rows = request.dataset.count_rows()
+            left = (each for each in enumerate(writer.messages(request.dataset)) if each[0] not in there)
             if len(there) < rows:
-                self._send(producer, writer, request, there)
+                said = {_RUN: request.run_id, "dataproducts-version": request.version, _ROWS: str(rows)}
+                self._send(producer, left, said)
             self._note(client, f"{_DONE}{rows}", since)
         return self._publication(rows, since)
 
@@ -92,16 +94,13 @@ class KafkaTarget:
         """See :class:`airflow_dataproducts.engine.targets.Target`. Kafka itself forgets messages and groups."""
         return 0
 
-    def _send(self, producer: Any, writer: Writer, request: Request, there: set[int]) -> None:
-        """Send the rows that are not there, all in one transaction."""
-        rows = request.dataset.count_rows()
-        said = {_RUN: request.run_id, "dataproducts-version": request.version, _ROWS: str(rows)}
+    def _send(self, producer: Any, rows: Iterable[tuple[int, Message]], said: Mapping[str, str]) -> None:
+        """Send rows by their numbers, all in one transaction."""
         producer.begin_transaction()
         try:
             failed: list[Any] = []
-            for row, (key, value) in enumerate(writer.messages(request.dataset)):
-                if row not in there:
-                    self._produce(producer, (key, value), {**said, _ROW: str(row)}, failed)
+            for row, message in rows:
+                self._produce(producer, message, {**said, _ROW: str(row)}, failed)
             producer.flush(PATIENCE)
             self._all_arrived(producer, failed)
             producer.commit_transaction(PATIENCE)
@@ -109,7 +108,7 @@ class KafkaTarget:
             producer.abort_transaction(PATIENCE)
             raise
 
-    def _produce(self, producer: Any, message: tuple[bytes | None, bytes], headers: Any, failed: list[Any]) -> None:
+    def _produce(self, producer: Any, message: Message, headers: Any, failed: list[Any]) -> None:
         key, value = message
         while len(producer) >= _QUEUE:
             producer.poll(0.1)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from airflow_dataproducts.manifest.outputs import KafkaPublish, Output
     from airflow_dataproducts.manifest.types import DataType
 
+Message = tuple[bytes | None, bytes]
+"""Key and value."""
 _ROWS = 10_000
 _AVRO: dict[str, Any] = {
     "string": "string", "integer": "int", "bigint": "long", "float": "float", "double": "double", "boolean": "boolean",
@@ -54,7 +56,7 @@ class Writer:
             self._number = registry.register(f"{publish.topic}-value", schema) if registry.url else None
             self._schema = fastavro.parse_schema(schema)
 
-    def messages(self, data: pads.Dataset) -> Iterator[tuple[bytes | None, bytes]]:
+    def messages(self, data: pads.Dataset) -> Iterator[Message]:
         """Key and value of each row, in the order of the rows."""
         for batch in data.to_batches(columns=self._columns, batch_size=_ROWS):
             for row in batch.to_pylist():

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.contract.ddl import draft_type, names, quote, text
+from airflow_dataproducts.engine.dialect import in_postgres
 from airflow_dataproducts.engine.kept import Kept
 from airflow_dataproducts.engine.masking import shape, without_values
 from airflow_dataproducts.engine.sources.postgres import reason
@@ -22,8 +23,6 @@ from airflow_dataproducts.manifest.sql import tables_among
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from sqlglot import exp
 
     from airflow_dataproducts.engine.connections import ConnectionInfo
     from airflow_dataproducts.engine.moment import Moment
@@ -121,36 +120,15 @@ def _reading(info: ConnectionInfo) -> Iterator[Any]:
 
 
 def _query(step: TransformStep, tables: Mapping[str, Kept], moment: Moment) -> str:
-    """The SQL in PostgreSQL's words, in brackets, with a name for each table that it reads."""
-    import sqlglot
-
+    """The SQL in PostgreSQL's words, as a relation."""
     sql = step.sql or ""
+    read = {
+        name: f"SELECT {names(tables[name].columns)} FROM {tables[name].relation}" for name in tables_among(sql, tables)
+    }
     try:
-        tree = _spelt_out(sqlglot.parse_one(moment.fill(sql), read="duckdb"))
-        query = tree.sql("postgres", unsupported_level=sqlglot.ErrorLevel.RAISE)
-    except (sqlglot.errors.SqlglotError, ValueError) as error:
-        line = without_values(str(error).strip().splitlines()[0])
-        raise TransformError(f"output {step.name}: the SQL cannot be said in PostgreSQL's words: {line}") from None
-    read = [
-        # Not materialised: PostgreSQL sees through the name to the table's indexes and statistics.
-        f"{quote(name.lower())} AS NOT MATERIALIZED (SELECT {names(tables[name].columns)} FROM {tables[name].relation})"
-        for name in tables_among(sql, tables)
-    ]
-    before = f"WITH {', '.join(read)} " if read else ""
-    return f"({before}SELECT * FROM ({query}\n) AS made) AS made"
-
-
-def _spelt_out(tree: exp.Expr) -> exp.Expr:
-    """``GROUP BY ALL`` as the places of the columns that aggregate nothing; PostgreSQL has no word for it."""
-    from sqlglot import exp
-
-    for select in tree.find_all(exp.Select):
-        group = select.args.get("group")
-        if group is not None and group.args.get("all"):
-            places = [index for index, each in enumerate(select.expressions, 1) if each.find(exp.AggFunc) is None]
-            plain = [exp.Literal.number(place) for place in places]
-            select.set("group", exp.Group(expressions=plain) if plain else None)
-    return tree
+        return f"{in_postgres(moment.fill(sql), read)} AS made"
+    except TransformError as error:
+        raise TransformError(f"output {step.name}: {error}") from None
 
 
 def _check_columns(cursor: Any, made: _Making) -> None:
