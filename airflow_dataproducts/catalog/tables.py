@@ -19,21 +19,22 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
-_ID = String(250)
-_RUN = String(250)
-_NAME = String(250)
+ID = String(250)
+RUN = String(250)
+NAME = String(250)
 
 
-def _when(name: str, *, nullable: bool = False) -> Column[object]:
+def when(name: str, *, nullable: bool = False) -> Column[object]:
+    """A column of moments, kept in UTC."""
     return Column(name, DateTime(timezone=True), nullable=nullable)
 
 
 products = Table(
     "products",
     metadata,
-    Column("product_id", _ID, primary_key=True),
-    Column("domain", _NAME, nullable=False),
-    Column("name", _NAME, nullable=False),
+    Column("product_id", ID, primary_key=True),
+    Column("domain", NAME, nullable=False),
+    Column("name", NAME, nullable=False),
     Column("version", String(50), nullable=False),
     Column("status", String(20), nullable=False),
     Column("tier", String(50)),
@@ -41,31 +42,31 @@ products = Table(
     Column("owner", JSON, nullable=False),
     Column("tags", JSON, nullable=False),
     Column("manifest_path", Text, nullable=False),
-    _when("updated_at"),
+    when("updated_at"),
 )
 """Every product that has run, as its newest manifest says."""
 
 product_versions = Table(
     "product_versions",
     metadata,
-    Column("product_id", _ID, primary_key=True),
+    Column("product_id", ID, primary_key=True),
     Column("version", String(50), primary_key=True),
     Column("manifest", JSON, nullable=False),
-    _when("first_seen_at"),
+    when("first_seen_at"),
 )
 """The manifest with which a version first ran."""
 
 runs = Table(
     "runs",
     metadata,
-    Column("product_id", _ID, primary_key=True),
-    Column("run_id", _RUN, primary_key=True),
+    Column("product_id", ID, primary_key=True),
+    Column("run_id", RUN, primary_key=True),
     Column("version", String(50), nullable=False),
     Column("state", String(20), nullable=False),
-    Column("failed_task", _NAME),
+    Column("failed_task", NAME),
     Column("error", Text),
-    _when("started_at"),
-    _when("finished_at", nullable=True),
+    when("started_at"),
+    when("finished_at", nullable=True),
     Index("ix_runs_started", "product_id", "started_at"),
 )
 """Runs: running, success or failed."""
@@ -73,22 +74,22 @@ runs = Table(
 extracts = Table(
     "extracts",
     metadata,
-    Column("product_id", _ID, primary_key=True),
-    Column("run_id", _RUN, primary_key=True),
-    Column("input", _NAME, primary_key=True),
+    Column("product_id", ID, primary_key=True),
+    Column("run_id", RUN, primary_key=True),
+    Column("input", NAME, primary_key=True),
     Column("rows", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("watermark", Text),
-    _when("extracted_at"),
+    when("extracted_at"),
 )
 """What a run read from each input; ``watermark`` is how far, which a run that reads again may not pass."""
 
 validations = Table(
     "validations",
     metadata,
-    Column("product_id", _ID, primary_key=True),
-    Column("run_id", _RUN, primary_key=True),
-    Column("output", _NAME, primary_key=True),
+    Column("product_id", ID, primary_key=True),
+    Column("run_id", RUN, primary_key=True),
+    Column("output", NAME, primary_key=True),
     Column("success", Boolean, nullable=False),
     Column("rows", BigInteger, nullable=False),
     Column("quarantined", BigInteger, nullable=False),
@@ -99,7 +100,7 @@ validations = Table(
     Column("dimensions", JSON),
     Column("results", JSON, nullable=False),
     Column("gx", JSON, nullable=False),
-    _when("validated_at"),
+    when("validated_at"),
 )
 """What a run's validation of each output found; ``gx`` is Great Expectations' own JSON, ``score`` the quality score from
 0 to 100, ``dimensions`` the same by dimension."""
@@ -107,10 +108,10 @@ validations = Table(
 column_metrics = Table(
     "column_metrics",
     metadata,
-    Column("product_id", _ID, primary_key=True),
-    Column("run_id", _RUN, primary_key=True),
-    Column("output", _NAME, primary_key=True),
-    Column("column_name", _NAME, primary_key=True),
+    Column("product_id", ID, primary_key=True),
+    Column("run_id", RUN, primary_key=True),
+    Column("output", NAME, primary_key=True),
+    Column("column_name", NAME, primary_key=True),
     Column("nulls", BigInteger, nullable=False),
     Column("distinct_values", BigInteger, nullable=False),
     Column("minimum", Text),
@@ -121,16 +122,16 @@ column_metrics = Table(
 publications = Table(
     "publications",
     metadata,
-    Column("product_id", _ID, primary_key=True),
-    Column("run_id", _RUN, primary_key=True),
-    Column("output", _NAME, primary_key=True),
+    Column("product_id", ID, primary_key=True),
+    Column("run_id", RUN, primary_key=True),
+    Column("output", NAME, primary_key=True),
     Column("version", String(50), nullable=False),
     Column("kind", String(20), nullable=False),
     Column("location", Text, nullable=False),
-    Column("connection", _NAME),
+    Column("connection", NAME),
     Column("revision", Text, nullable=False),
     Column("rows", BigInteger, nullable=False),
-    _when("published_at"),
+    when("published_at"),
     Index("ix_publications_newest", "product_id", "output", "published_at"),
 )
 """What each run made visible."""
@@ -138,24 +139,24 @@ publications = Table(
 watermarks = Table(
     "watermarks",
     metadata,
-    Column("product_id", _ID, primary_key=True),
-    Column("input", _NAME, primary_key=True),
+    Column("product_id", ID, primary_key=True),
+    Column("input", NAME, primary_key=True),
     Column("value", Text, nullable=False),
-    Column("run_id", _RUN, nullable=False),
-    _when("updated_at"),
+    Column("run_id", RUN, nullable=False),
+    when("updated_at"),
 )
 """The greatest cursor value of each incremental input that has been published."""
 
 lineage = Table(
     "lineage",
     metadata,
-    Column("product_id", _ID, primary_key=True),
-    Column("output", _NAME, primary_key=True),
-    Column("output_column", _NAME, primary_key=True),
-    Column("source", _NAME, primary_key=True),
-    Column("source_column", _NAME, primary_key=True),
-    Column("run_id", _RUN, nullable=False),
-    _when("updated_at"),
+    Column("product_id", ID, primary_key=True),
+    Column("output", NAME, primary_key=True),
+    Column("output_column", NAME, primary_key=True),
+    Column("source", NAME, primary_key=True),
+    Column("source_column", NAME, primary_key=True),
+    Column("run_id", RUN, nullable=False),
+    when("updated_at"),
 )
 """What each output is made from, as its newest run knows it: inputs and other outputs of the product, with their columns; the
 columns are empty in the row that only says which table."""

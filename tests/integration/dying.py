@@ -47,6 +47,30 @@ class Attempt:
     report: str | None = None
 
 
+class Calls:
+    """Counts the Python calls of a block, and kills the process at one of them.
+
+    Attributes:
+        count: how many there were.
+    """
+
+    def __init__(self, kill_at: int | None = None) -> None:
+        self.count = 0
+        self._kill_at = kill_at
+
+    def __enter__(self) -> Calls:
+        sys.setprofile(self._see)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+    def _see(self, _frame: object, event: str, _argument: object) -> None:
+        self.count += event in {"call", "c_call"}
+        if self.count == self._kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 def publish(attempt: Attempt) -> None:
     """Make the draft, then publish it while what is to happen happens."""
     os.environ.update(attempt.environment)
@@ -55,23 +79,14 @@ def publish(attempt: Attempt) -> None:
     target = shelf.target(attempt.mode)
     # Where a database makes the draft, that is part of what may be cut off.
     data = None if isinstance(shelf, InsideShelf) else shelf.draft(attempt.run, attempt.rows, attempt.mode)
-    calls = 0
-
-    def count(_frame: object, event: str, _argument: object) -> None:
-        nonlocal calls
-        calls += event in {"call", "c_call"}
-        if calls == attempt.at_call:
-            os.kill(os.getpid(), signal.SIGKILL)
-
     if attempt.after is not None:
         threading.Timer(attempt.after, os.kill, (os.getpid(), signal.SIGKILL)).start()
     if attempt.file_bytes is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (attempt.file_bytes, attempt.file_bytes))
-    sys.setprofile(count)
-    data = shelf.draft(attempt.run, attempt.rows, attempt.mode) if data is None else data
-    target.publish(Request("a.b", "1.0.0", "out", output, attempt.run, data))
-    sys.setprofile(None)
+    with Calls(attempt.at_call) as calls:
+        data = shelf.draft(attempt.run, attempt.rows, attempt.mode) if data is None else data
+        target.publish(Request("a.b", "1.0.0", "out", output, attempt.run, data))
     if attempt.report is not None:
-        Path(attempt.report).write_text(str(calls))
+        Path(attempt.report).write_text(str(calls.count))
     os._exit(0)  # a timer that is still to come must not wait

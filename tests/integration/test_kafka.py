@@ -5,10 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
-import os
 import random
-import signal
-import sys
 import threading
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,6 +32,7 @@ from airflow_dataproducts.exceptions import (
 from airflow_dataproducts.manifest.outputs import Output
 from airflow_dataproducts.plan import load_plan
 from tests.integration.conftest import KnownConnections
+from tests.integration.dying import Calls
 from tests.integration.home import Home
 from tests.integration.kafka_brokers import CONTEXT, brokers
 
@@ -372,18 +370,9 @@ def _schema_of(topic: str) -> Any:
 
 def die(topic: str, run: str, info: ConnectionInfo, settings: Settings, at: int) -> None:
     """Publish in a process that kills itself at a Python call."""
-    calls = 0
-
-    def count(_frame: object, event: str, _argument: object) -> None:
-        nonlocal calls
-        calls += event in {"call", "c_call"}
-        if calls == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
     many = pa.concat_tables([ROWS] * 50)
-    sys.setprofile(count)
-    publish(request_of(topic, run, many), info, settings)
-    sys.setprofile(None)
+    with Calls(at):
+        publish(request_of(topic, run, many), info, settings)
 
 
 @pytest.mark.slow

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
-import signal
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,6 +26,7 @@ from airflow_dataproducts.sla.maintenance import in_maintenance
 from demo.slack import Slack, slack
 from tests.integration import own_notifier
 from tests.integration.conftest import info_of
+from tests.integration.dying import Calls
 from tests.integration.home import Home
 from tests.integration.kafka_brokers import CONTEXT
 from tests.integration.post_office import post_office
@@ -526,22 +524,13 @@ def test_mail_and_notifiers_of_ones_own(
 
 def tick_and_die(database: str, at: int | None, report: str) -> None:
     """A tick and its sending in a process that kills itself at a Python call; without one it tells how many there are."""
-    calls = 0
-
-    def count(_frame: object, event: str, _argument: object) -> None:
-        nonlocal calls
-        calls += event in {"call", "c_call"}
-        if calls == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
     with Catalog(sa.URL.create("sqlite", database=database)) as catalog:
         store = SlaStore(catalog)
         store.heartbeat()
-        sys.setprofile(count)
-        monitor.tick(store, NOW)
-        sending.flush(Outbox(catalog), channel, Clock())
-        sys.setprofile(None)
-    Path(report).write_text(str(calls))
+        with Calls(at) as calls:
+            monitor.tick(store, NOW)
+            sending.flush(Outbox(catalog), channel, Clock())
+    Path(report).write_text(str(calls.count))
 
 
 @pytest.mark.slow
