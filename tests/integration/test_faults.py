@@ -254,8 +254,8 @@ def test_a_clock_that_goes_backwards(shelf: Shelf, monkeypatch: pytest.MonkeyPat
         r1 = target.versions()[1]
         target.rollback(r1.revision)
         assert [version.undone for version in target.versions()] == [True, False, False]
-        del watched.now[102]
-        watched.whole(watched.now)
+        # Not taken out of what readers may have seen: one of them may have looked just before.
+        watched.whole({key: value for key, value in watched.now.items() if key != 102})
 
 
 @pytest.mark.parametrize("shelf", FEW, indirect=True)
