@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pytest
 from deltalake import DeltaTable
 
 from tests.conftest import MINIMAL
+from tests.system import open_lineage
 
 if TYPE_CHECKING:
     from tests.system.conftest import Site
@@ -237,6 +239,9 @@ def test_lineage_goes_to_the_catalog_and_to_openlineage(site: Site) -> None:
         ("paid", "segment"): ("customers", "segment"), ("segments", "segment"): ("paid", "segment"),
     }  # fmt: skip
     events = [json.loads(line) for line in site.lineage.read_text().splitlines()]
+    assert [problem for event in events for problem in open_lineage.problems(event)] == []
+    assert {key for event in events for key, _ in open_lineage.facets(event)} == set(open_lineage.FACETS)
+    assert_wrong_events_are_found(events)
     done = {event["job"]["name"]: event for event in events if event["eventType"] == "COMPLETE"}
     extracted = done["shop.bought.extract.customers"]["inputs"]
     assert [each["name"] for each in extracted] == ["postgres.public.customers"]
@@ -255,6 +260,15 @@ def test_lineage_goes_to_the_catalog_and_to_openlineage(site: Site) -> None:
         ("columns", None, True), ("not_empty", None, True), ("order_no.required", "order_no", True),
         ("order_no.type", "order_no", True), ("twice.type", "twice", True), ("segment.type", "segment", True),
     }  # fmt: skip
+
+
+def assert_wrong_events_are_found(events: list[dict[str, Any]]) -> None:
+    """The schemas are at work: without a field that each of them wants, an event is wrong."""
+    needed = {"columnLineage": "fields", "dataQualityAssertions": "assertions", "outputStatistics": "rowCount", "schema": "_producer"}
+    for key, field in needed.items():
+        event = copy.deepcopy(next(each for each in events if key in dict(open_lineage.facets(each))))
+        del dict(open_lineage.facets(event))[key][field]
+        assert list(open_lineage.problems(event)), f"{key} without {field}"
 
 
 def test_a_product_that_never_ran_is_told_of_in_slack(site: Site) -> None:
