@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Asset, Param, TaskGroup
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 """Every DAG's start date. Runs before the product existed are never made up: catchup is off."""
+
+RUN_IS_LATE = "airflow_dataproducts.notifications.run_is_late"
+"""What Airflow's triggerer calls when a run has missed its deadline."""
+_UNUSUAL = timedelta(minutes=10)
+"""Beyond what runs usually take."""
 
 _OPERATORS: dict[Stage, Any] = {
     "extract": ExtractOperator,
@@ -79,13 +84,18 @@ def build_dag(plan: Plan) -> DAG:
     return dag
 
 
-def _deadline(plan: Plan) -> DeadlineAlert | None:
-    """Tells of a run that takes longer than was promised when it does so, and not only when the monitor looks next."""
-    promised = plan.product.sla.duration
-    if promised is None:
-        return None
-    callback = AsyncCallback("airflow_dataproducts.notifications.run_is_late", {"product": plan.product.id})
-    return DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, promised.breach or promised.target, callback)
+def _deadline(plan: Plan) -> DeadlineAlert:
+    """Has a run that is late judged when it becomes so, and not only when the monitor looks next.
+
+    Late is a run that takes longer than was promised, or than the age that was promised for the data; where neither was, longer than
+    runs usually take.
+    """
+    sla, callback = plan.product.sla, AsyncCallback(RUN_IS_LATE, {"product": plan.product.id})
+    limits = [sla.duration] if sla.duration is not None else sla.freshness
+    after = min((each.breach or each.target for each in limits), default=None)
+    if after is None:
+        return DeadlineAlert(DeadlineReference.AVERAGE_RUNTIME(max_runs=10, min_runs=3), _UNUSUAL, callback)
+    return DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, after, callback)
 
 
 def _params() -> dict[str, Param]:

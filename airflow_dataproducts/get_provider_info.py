@@ -45,6 +45,11 @@ _OPTIONS: dict[str, tuple[str, str | None, str]] = {
         "7d",
     ),
     "keep_quarantine": ("How long quarantined rows are kept.", "30d", "90d"),
+    "alerts_expire": (
+        "How long a message that its channel does not take is tried before it is given up, which is shown as an alarm.",
+        "3d",
+        "7d",
+    ),
     "spark": (
         "What runs transforms with engine: spark: Spark Connect's address, or a master.",
         "local[*]",

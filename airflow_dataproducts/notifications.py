@@ -44,17 +44,24 @@ def channel(name: str) -> Channel:
 
 
 def links(told: Mapping[str, Any]) -> dict[str, str]:
-    """Addresses in Airflow's UI, by their labels."""
+    """Addresses by their labels: in Airflow's UI, and the product's own runbook."""
+    from urllib.parse import quote
+
     from airflow.sdk.configuration import conf
 
-    base = conf.get("api", "base_url", fallback="").rstrip("/")
-    if not base or told["kind"] == "digest":
+    if told["kind"] == "digest":
         return {}
-    dag = f"{base}/dags/{told['product']}"
-    found = {"DAG": dag}
-    if told.get("run_id"):
-        found["Run"] = f"{dag}/runs/{told['run_id']}"
-    return {**found, "Quality": f"{base}/dataproducts/api/v1/products/{told['product']}/quality"}
+    base = conf.get("api", "base_url", fallback="").rstrip("/")
+    found = {}
+    if base:
+        dag, catalog = f"{base}/dags/{told['product']}", f"{base}/dataproducts/api/v1/products/{told['product']}"
+        found["DAG"] = dag
+        if told.get("run_id"):
+            found["Run"] = f"{dag}/runs/{quote(told['run_id'], safe='')}"
+            if told.get("failed_task"):
+                found["Log"] = f"{found['Run']}/tasks/{told['failed_task']}"
+        found |= {"Catalog": catalog, "Quality": f"{catalog}/quality"}
+    return {**found, "Runbook": told["runbook"]} if told.get("runbook") else found
 
 
 async def run_is_late(**_arguments: Any) -> None:
@@ -71,9 +78,10 @@ def judge_now() -> None:
     from airflow_dataproducts.environment import site_catalog, site_settings
     from airflow_dataproducts.runtime import monitor, sending
 
-    with site_catalog(site_settings()) as catalog:
+    settings = site_settings()
+    with site_catalog(settings) as catalog:
         monitor.tick(SlaStore(catalog), datetime.now(UTC))
-        sending.flush(Outbox(catalog), channel, lambda: datetime.now(UTC))
+        sending.flush(Outbox(catalog), channel, lambda: datetime.now(UTC), settings.alerts_expire)
 
 
 @dataclass(frozen=True, slots=True)

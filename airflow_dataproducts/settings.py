@@ -32,6 +32,7 @@ class Settings:
         keep_versions: how many versions of an output are kept, the current one included, however old they are.
         keep_for: how long an old version is kept at least, and what killed attempts left, such as 1d.
         keep_quarantine: how long quarantined rows are kept.
+        alerts_expire: how long a message that its channel does not take is tried before it is given up.
         spark: what runs transforms with engine: spark: Spark Connect's address, such as sc://spark:15002, or a master.
         preload: load Great Expectations once in the process that tasks are forked from, instead of in every validation.
     """
@@ -45,6 +46,7 @@ class Settings:
     keep_versions: int = 5
     keep_for: timedelta = timedelta(days=1)
     keep_quarantine: timedelta = timedelta(days=30)
+    alerts_expire: timedelta = timedelta(days=3)
     spark: str = "local[*]"
     preload: bool = False
 
@@ -95,5 +97,5 @@ def _truth(name: str, value: str) -> bool:
 
 _READERS: dict[str, Callable[[str, str], Any]] = {
     "memory_limit": _text, "threads": _count, "pool": _text, "keep_versions": _count, "keep_for": _duration,
-    "keep_quarantine": _duration, "spark": _text, "preload": _truth,
+    "keep_quarantine": _duration, "alerts_expire": _duration, "spark": _text, "preload": _truth,
 }  # fmt: skip

@@ -24,8 +24,8 @@ range; infinities compare as numbers; a pattern is what Python's `re.search` fin
 type. Broken checks of severity critical and high stop the run before anything is published; the others are recorded.
 An output without rows is not published unless a rule says `row_count: {min: 0}`.
 
-This release reads `sla`, `governance`, `alerts`, `consumers`, `changelog`, `mask` and `evolution`, checks their spelling, shows
-them on the DAG's page and keeps them in the catalog; it does not watch or enforce them yet. Transforms run in `duckdb`.
+[Promises](sla.md) (`sla`) are judged each minute and told of as `alerts` says. `governance`, `mask` and `evolution` are read, checked and shown
+on the DAG's page, and kept in the catalog; enforcing them is not in this release.
 """
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from airflow_dataproducts.sla.incidents import Event, Incident
 
 
+_DETAILS = ("promised", "actual", "excess", "cause", "why", "chain", "part_of", "since", "output")
+
+
 def payload(
     event: Event, spec: Mapping[str, Any], facts: Facts, past: Iterable[Incident], now: datetime
 ) -> dict[str, Any]:
@@ -36,9 +39,10 @@ def payload(
         "kind": event.kind, "product": incident.product, "version": spec["version"], "promise": incident.promise,
         "severity": incident.severity, "opened_at": incident.opened_at.isoformat(),
         "resolved_at": incident.resolved_at.isoformat() if incident.resolved_at else None, "at": now.isoformat(),
-        **{name: incident.details.get(name) for name in ("promised", "actual", "cause", "why", "chain", "since", "output")},
+        **{name: incident.details.get(name) for name in _DETAILS},
         "owner": spec["owner"], "consumers": spec["consumers"], "last_publish": last.isoformat() if last else None,
-        "run_id": facts.run.run_id if facts.run else None,
+        "run_id": facts.run.run_id if facts.run else None, "failed_task": facts.run.failed_task if facts.run else None,
+        "runbook": spec["alerts"].get("runbook"),
         "budget": {"attainment": left.attainment, "spent": left.spent, "burn_rate": left.burn_rate, "days": WINDOW.days},
         "breaches": len(incidents),
     }  # fmt: skip
@@ -64,6 +68,7 @@ def title(told: Mapping[str, Any]) -> str:
         "reminder": f"{name} still breaks its promise: {told['promised']}",
         "escalated": f"{name}: nobody has taken on that it breaks its promise: {told['promised']}",
         "resolved": f"RESOLVED {name} keeps its promise again: {told['promised']}",
+        "also": f"{name} breaks another promise: {told['promised']}",
         "affects": f"{name} waits, too: {told['promised']}",
         "review": f"{name} has broken its promise {told['breaches']} times: {told['promised']}",
     }  # fmt: skip
@@ -76,7 +81,7 @@ def lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [(f"{row['product']} {row['promise']}", f"{row['promised']}; {row['actual']}") for row in told["rows"]]
     found = [
         ("Promised", told["promised"]),
-        ("Actual", told["actual"]),
+        ("Actual", f"{told['actual']} ({told['excess']})" if told.get("excess") else told["actual"]),
         ("Severity", told["severity"]),
         ("Broken since", _when(told["since"] or told["opened_at"], told["at"])),
         ("Likely cause", f"{told['cause']}: {told['why']}" if told["why"] else told["cause"]),
@@ -88,6 +93,10 @@ def lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
         ("Owner", _person(told["owner"])),
     ]
+    if told.get("cause_owner"):
+        found.append((f"Owner of {told['chain'][-1]}", _person(told["cause_owner"])))
+    if told.get("others"):
+        found.insert(2, ("Broken with it", "; ".join(told["others"])))
     if told["consumers"]:
         found.append(("Consumers affected", ", ".join(_consumer(each) for each in told["consumers"])))
     found += [("Failed rule", rule) for rule in told.get("rules", ())]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_dataproducts.alerts.messages import lines, title
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from airflow_dataproducts.sla.incidents import Incident
@@ -34,7 +34,7 @@ def report(incident: Incident, messages: Sequence[Mapping[str, Any]], now: datet
     told = incident.details
     head = f"# Incident {incident.id}: {incident.product}, {incident.promise}\n"
     rows = [
-        ("Promised", told.get("promised")), ("Actual", told.get("actual")), ("Severity", incident.severity), ("State", incident.state),
+        ("Promised", told.get("promised")), ("Actual", told.get("actual")), ("By", told.get("excess")), ("Severity", incident.severity), ("State", incident.state),
         ("Broken since", told.get("since") or incident.opened_at.isoformat()), ("Noticed", incident.opened_at.isoformat()),
         ("Lasted", duration((end - incident.opened_at).total_seconds()) + ("" if incident.resolved_at else " until now")),
         ("Cause", f"{told.get('cause')}: {told.get('why')}"), ("Chain", " <- ".join([incident.product, *(told.get("chain") or [])])),
@@ -53,6 +53,7 @@ def report(incident: Incident, messages: Sequence[Mapping[str, Any]], now: datet
     timeline = "\n".join(
         f"- {moment:%Y-%m-%d %H:%M:%S} UTC {what}" for moment, what in sorted(story, key=lambda each: each[0])
     )
+    evidence = "\n".join(f"- {each}" for each in _evidence(messages)) or "none is kept"
     affected = messages[0]["payload"].get("consumers", []) if messages else []
     consumers = (
         "\n".join(f"- {each['team']} {each.get('contact') or ''}".rstrip() for each in affected) or "none are known"
@@ -63,9 +64,17 @@ def report(incident: Incident, messages: Sequence[Mapping[str, Any]], now: datet
         if spent and spent["attainment"] is not None
         else "not known"
     )
-    return (
-        f"{head}\n{table}\n\n## Timeline\n\n{timeline}\n\n## Consumers\n\n{consumers}\n\n## Error budget\n\n{budget}\n"
-    )
+    return f"{head}\n{table}\n\n## Timeline\n\n{timeline}\n\n## Evidence\n\n{evidence}\n\n## Consumers\n\n{consumers}\n\n## Error budget\n\n{budget}\n"
+
+
+def _evidence(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What was known when people were told first: the run, its failed task, what consumers saw, and the rules that the data broke."""
+    told: Mapping[str, Any] = messages[0]["payload"] if messages else {}
+    if told.get("run_id"):
+        yield f"run {told['run_id']}{f', failed in {task}' if (task := told.get('failed_task')) else ''}"
+    if "last_publish" in told:
+        yield f"last good publish {told['last_publish'] or 'never'}"
+    yield from (f"failed rule {rule}" for rule in told.get("rules", ()))
 
 
 def _cell(value: object) -> str:

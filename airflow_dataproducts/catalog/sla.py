@@ -103,6 +103,27 @@ class Changes:
     messages: list[Told] = field(default_factory=list)
 
 
+def judging_of(product: str) -> str:
+    """The check whose row says whether the monitor could judge a product."""
+    return f"judging {product}"[:250]
+
+
+def probing_of(product: str, promise: str) -> str:
+    """The check whose row says whether a promise could be probed."""
+    return f"probing {product} {promise}"[:250]
+
+
+def broken_check(check: str, why: str, known: Status | None, now: datetime) -> Status:
+    """A check that could not be made, perhaps still: no breach of anybody's promise."""
+    since = known.since if known is not None and known.state == "broken" else now
+    return Status("", check, "broken", why, since, now)
+
+
+def mended(check: Status, now: datetime) -> Status:
+    """A check that can be made again."""
+    return Status("", check.promise, "ok", "", now, now)
+
+
 def thread_of(incident: Incident) -> str:
     """What the messages about an incident have in common; those of an incident that is part of another are in that one's."""
     return f"{incident.root or incident.product}|{incident.promise}|{incident.window}"[:250]
@@ -237,6 +258,18 @@ class SlaStore:
         with self._catalog.transaction() as connection:
             found = connection.execute(sa.select(t.sla_status.c.checked_at).where(same)).scalar_one_or_none()
         return utc(found) if found else None
+
+    def note(self, check: Status) -> None:
+        """Keep how a check of the monitor's own went."""
+        with self._catalog.transaction() as connection:
+            upsert(connection, t.sla_status, [_status_row(check)])
+
+    def broken_checks(self) -> list[Status]:
+        """Checks of the monitor's own that could not be made, the longest broken first."""
+        broken = (t.sla_status.c.product_id == "") & (t.sla_status.c.state == "broken")
+        with self._catalog.transaction() as connection:
+            rows = connection.execute(sa.select(t.sla_status).where(broken).order_by(t.sla_status.c.since)).mappings()
+            return [_status(row) for row in rows]
 
     def status(self, product: str | None = None) -> list[Status]:
         """How promises stand, of one product or all."""

@@ -144,14 +144,19 @@ def _show(found: Sequence[Status], incidents: Sequence[Incident], output: Format
     numbers = {each.key: each for each in incidents}
     for each in found:
         incident = numbers.get(each.key)
-        told = (
-            f"{incident.id} {incident.state}{f', waits for {incident.root}' if incident.root else ''}"
-            if incident
-            else ""
-        )
+        told = f"{incident.id} {incident.state}{_part_of(incident)}" if incident else ""
         state = f"[{_COLOURS[each.state]}]{each.state}[/]"
         table.add_row(state, each.product, each.promise, escape(each.actual), f"{each.since:%Y-%m-%d %H:%M}", told)
     Console().print(table if found else "no promises are known yet; the monitor has not looked")
+
+
+def _part_of(incident: Incident) -> str:
+    """What an incident is part of, where it is."""
+    if incident.root is None:
+        return ""
+    return (
+        f", with {incident.details['part_of']}" if incident.root == incident.product else f", waits for {incident.root}"
+    )
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -101,7 +101,9 @@ class Alerts(Part):
     escalate: Escalation | None = None
     """Whom to tell when nothing happens."""
     also: tuple[str, ...] = ()
-    """Further ways: email, pagerduty."""
+    """Further ways: email, pagerduty, or the class of an Airflow notifier."""
+    runbook: Annotated[str, Field(pattern=r"^https?://[^\s<>|]+$")] | None = None
+    """The address of the page that says what to do; messages link to it."""
 
 
 class Consumer(Part):

@@ -50,7 +50,7 @@ class MonitorOperator(BaseOperator):
                 store, now = SlaStore(catalog), datetime.now(UTC)
                 changed = monitor.sync(store, root, memory, now)
                 found = monitor.tick(store, now, is_paused)
-                sent = sending.flush(Outbox(catalog), channel, lambda: datetime.now(UTC))
+                sent = sending.flush(Outbox(catalog), channel, lambda: datetime.now(UTC), settings.alerts_expire)
                 # Last: a slow output must not keep people waiting. The next tick judges what is found.
                 probed = probing.probe_due((catalog, store), settings, AirflowConnections(), now)
         except DataProductsError as error:

@@ -1,4 +1,4 @@
-"""The Airflow plugin: mounts the catalog's API in the api-server.
+"""The Airflow plugin: mounts the catalog's API in the api-server, and shows alarms on the home page.
 
 Airflow loads plugins in every process; FastAPI and the catalog are imported only by the process that gets a request.
 """
@@ -31,7 +31,10 @@ class LazyApi:
 
 
 class DataProductsPlugin(AirflowPlugin):
-    """Registers the API under ``/dataproducts``."""
+    """Registers the API under ``/dataproducts``, and what the home page shows of it."""
 
     name = "airflow_dataproducts"
     fastapi_apps = [{"app": LazyApi(), "url_prefix": URL_PREFIX, "name": "Data products"}]  # noqa: RUF012 - as declared
+    react_apps = [  # noqa: RUF012 - as declared
+        {"name": "Data products' alarms", "bundle_url": f"{URL_PREFIX}/static/alarms.js", "destination": "dashboard", "url_route": "data-products-alarms"}
+    ]  # fmt: skip

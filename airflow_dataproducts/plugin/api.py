@@ -4,17 +4,20 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_authenticated
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query
 from fastapi.responses import HTMLResponse, PlainTextResponse
+from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 
 from airflow_dataproducts.alerts import plain
 from airflow_dataproducts.catalog import tables
+from airflow_dataproducts.catalog.alarms import alarms, silent_since
 from airflow_dataproducts.catalog.outbox import Outbox
 from airflow_dataproducts.catalog.sla import SlaStore, thread_of
 from airflow_dataproducts.catalog.store import Catalog, RunKey
@@ -63,20 +66,23 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in _HIDDEN}
 
 
-_SILENT = timedelta(minutes=5)
-"""A monitor that has not judged for so long is not there."""
-
-
 @router.get("/health")
 def health(catalog: CatalogDep) -> dict[str, str]:
     """Whether the catalog answers and the monitor is at work; open to probes, so it says nothing else."""
     try:
-        last = SlaStore(catalog).heartbeat()
+        last, silent = SlaStore(catalog).heartbeat(), silent_since(catalog, datetime.now(UTC))
     except CatalogError:
         raise HTTPException(503, "the catalog cannot be reached") from None
-    if last is not None and datetime.now(UTC) - last > _SILENT:
-        raise HTTPException(503, f"the monitor has not judged promises since {last:%Y-%m-%d %H:%M:%S} UTC")
+    if silent is not None:
+        raise HTTPException(503, f"the monitor has not judged promises since {silent:%Y-%m-%d %H:%M:%S} UTC")
     return {"status": "healthy", "monitor": last.isoformat() if last else "has not run yet"}
+
+
+@router.get("/alarms", dependencies=AUTHENTICATED)
+def alarms_now(catalog: CatalogDep) -> dict[str, Any]:
+    """What keeps people from being told of broken promises: the home page shows it."""
+    found = [asdict(each) for each in alarms(catalog, datetime.now(UTC))]
+    return {"alarms": found, "total_entries": len(found)}
 
 
 @router.get("/products", dependencies=AUTHENTICATED)
@@ -232,4 +238,5 @@ def build_api() -> FastAPI:
     app = FastAPI(title="Data products", docs_url=None, redoc_url=None)
     app.state.auth_manager = get_auth_manager()
     app.include_router(router)
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
     return app

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from dataclasses import dataclass
 from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataproducts.alerts.messages import digest, payload
-from airflow_dataproducts.catalog.sla import HEARTBEAT, PAUSED, Changes, Status, Told, thread_of
+from airflow_dataproducts.catalog.sla import HEARTBEAT, PAUSED, Changes, Status, broken_check, judging_of, mended
 from airflow_dataproducts.exceptions import ManifestError
 from airflow_dataproducts.manifest.index import index
 from airflow_dataproducts.manifest.load import load_manifest
+from airflow_dataproducts.runtime import telling
+from airflow_dataproducts.runtime.run import log
 from airflow_dataproducts.sla.causes import Cause, cause_of
-from airflow_dataproducts.sla.incidents import Event, Incident, details, go_on, opened, resolved
+from airflow_dataproducts.sla.incidents import Event, Incident, cause_group, details, go_on, opened, resolved
 from airflow_dataproducts.sla.promises import TIMELY, Promise, promises_of
 
 if TYPE_CHECKING:
@@ -25,17 +25,13 @@ if TYPE_CHECKING:
 
     from airflow_dataproducts.catalog.sla import Observed, SlaStore
     from airflow_dataproducts.manifest.product import Product
-    from airflow_dataproducts.sla.promises import Promise
+    from airflow_dataproducts.sla.incidents import EventKind
     from airflow_dataproducts.sla.verdicts import Verdict
 
-STORM = 10
-"""Messages of one kind to one place in one tick from which they become one."""
 _WATCHED = ("active", "deprecated")
 """What a product's status must be for its promises to count."""
 _ASKED = 50
 """Products at most of which a tick asks Airflow whether they are paused."""
-_BY_DATA = ("blocked by quality gate", "data")
-"""Causes that rules explain."""
 GAP = timedelta(minutes=10)
 """A monitor that has been silent for longer was not there."""
 
@@ -129,7 +125,7 @@ def tick(store: SlaStore, now: datetime, is_paused: Callable[[str], bool | None]
     seen = store.observed(now)
     judging = _Judging(seen, now, is_paused)
     for name in _upstream_first(seen.specs):
-        judging.product(name)
+        judging.product_or_say_why_not(name)
     judging.end_what_nobody_promises()
     changes = judging.changes
     changes.status += [
@@ -137,16 +133,16 @@ def tick(store: SlaStore, now: datetime, is_paused: Callable[[str], bool | None]
         for name, value in judging.paused.items()
         if value is not None
     ]
-    changes.messages = _messages(judging.events, seen, now, _rules(store, judging.events, seen))
+    changes.messages = telling.messages(judging.events, seen, now, telling.rules(store, judging.events, seen))
     product, promise = HEARTBEAT
     last = seen.status.get(HEARTBEAT)
     if last is not None and now - last.checked_at > GAP:
         changes.incidents.append(_absence(last.checked_at, now))
     changes.status.append(Status(product, promise, "ok", f"{len(seen.specs)} products", now, now))
     store.write(changes, now)
-    kinds = [event.kind for event in judging.events]
+    over = sum(each.resolved_at is not None for each in changes.incidents)
     return Summary(
-        len(seen.specs), len(judging.judged), judging.breached, kinds.count("opened"), kinds.count("resolved"), len(changes.messages)
+        len(seen.specs), len(judging.judged), judging.breached, judging.opened, over, len(changes.messages)
     )  # fmt: skip
 
 
@@ -172,10 +168,29 @@ class _Judging:
         self._open = {each.key: each for each in seen.incidents if each.resolved_at is None}
         self.judged: set[tuple[str, str]] = set()
         self._chains: dict[str, tuple[str, ...]] = {}
+        self._standing: dict[tuple[str, str], Incident] = {}
+        for each in sorted(self._open.values(), key=lambda each: each.opened_at):
+            if each.root is None:
+                self._standing.setdefault((each.product, each.group), each)
         self.changes = Changes()
         self.events: list[Event] = []
         self.paused: dict[str, bool | None] = {}
-        self.breached = 0
+        self.breached = self.opened = 0
+
+    def product_or_say_why_not(self, name: str) -> None:
+        """Judge a product; what goes wrong in that is the monitor's own fault, and no breach of anybody's promise."""
+        check = judging_of(name)
+        known = self._seen.status.get(("", check))
+        try:
+            self.product(name)
+        except Exception as error:  # noqa: BLE001 - whatever it is, other products' promises count all the same
+            log.exception("the promises of %s cannot be judged", name)
+            why = f"{name} cannot be judged: {type(error).__name__}"
+            self.changes.status.append(broken_check(check, why, known, self._now))
+            self.judged |= {key for key in self._open if key[0] == name}
+        else:
+            if known is not None and known.state == "broken":
+                self.changes.status.append(mended(known, self._now))
 
     def product(self, name: str) -> None:
         """Judge a product's promises; the products that it reads have been judged before."""
@@ -199,27 +214,46 @@ class _Judging:
         over, events = resolved(incident, actual, self._now)
         self.changes.incidents.append(over)
         self.events += events
+        group = incident.product, incident.group
+        if (standing := self._standing.get(group)) is not None and standing.key == incident.key:
+            del self._standing[group]
 
     def _broken(self, promise: Promise, verdict: Verdict, late: Mapping[str, tuple[str, ...]]) -> None:
         cause = self._cause(promise, late)
         if promise.kind in TIMELY:
             self._chains[promise.product] = cause.chain
-        told = details(promise, verdict, cause)
         known = self._open.get((promise.product, promise.name))
+        group = promise.product, cause_group(promise.kind, known.window if known else verdict.window)
+        told = details(promise, verdict, cause, None if cause.chain else self._part_of(promise, group))
         if known is None:
-            incident = opened(promise, verdict, cause, self._now)
+            self.opened += 1
+            incident = opened(promise, verdict.window, told, self._now)
             self.changes.incidents.append(incident)
-            self.events.append(Event("affects" if incident.root else "opened", incident))
+            kind: EventKind = "opened" if incident.root is None else "also" if told["part_of"] else "affects"
+            self.events.append(Event(kind, incident))
             self._review(promise, incident)
-            return
-        spec = self._seen.specs[promise.product]
+        else:
+            incident = self._go_on(known, told)
+        if incident.root is None:
+            self._standing.setdefault(group, incident)
+
+    def _part_of(self, promise: Promise, group: tuple[str, str]) -> str | None:
+        """The promise whose incident tells of this one's cause already, and loudly enough."""
+        standing = self._standing.get(group)
+        if standing is None or standing.key == (promise.product, promise.name) or not standing.covers(promise.severity):
+            return None
+        return standing.promise
+
+    def _go_on(self, known: Incident, told: Mapping[str, Any]) -> Incident:
+        spec = self._seen.specs[known.product]
         after = timedelta(seconds=spec["escalate_after"]) if spec["escalate_after"] else None
         incident, events = go_on(known, told, self._now, after)
         if incident is not known:
             self.changes.incidents.append(incident)
-        if known.root is not None and incident.root is None:  # what it waited for has come, and it is still broken
-            events = [Event("opened", incident), *events]
+        if incident.root is None and known.root not in (None, known.product):
+            events = [Event("opened", incident), *events]  # what it waited for has come, and it is still broken
         self.events += events
+        return incident
 
     def _cause(self, promise: Promise, late: Mapping[str, tuple[str, ...]]) -> Cause:
         cause = cause_of(promise, self._seen.facts[promise.product], late, self._now)
@@ -256,77 +290,3 @@ def _upstream_first(specs: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
         return list(TopologicalSorter(graph).static_order())
     except CycleError:  # which is an import error of the products concerned; the others' promises count all the same
         return list(specs)
-
-
-def _rules(store: SlaStore, events: list[Event], seen: Observed) -> Mapping[str, list[str]]:
-    """The rules that data broke, of the first products whose incident that explains."""
-    runs: dict[str, str] = {}
-    for event in events:
-        run = seen.facts[event.incident.product].run
-        if event.kind == "opened" and event.incident.cause in _BY_DATA and run is not None and len(runs) < _ASKED:
-            runs[event.incident.product] = run.run_id
-    return store.failed_rules(runs.items()) if runs else {}
-
-
-def _messages(events: list[Event], seen: Observed, now: datetime, rules: Mapping[str, list[str]]) -> list[Told]:
-    """What is to be told, to whom; a storm becomes one message for each place."""
-    past: dict[tuple[str, str], list[Incident]] = defaultdict(list)
-    for incident in seen.incidents:
-        past[incident.key].append(incident)
-    threads = _threads(events, seen)
-    places: dict[tuple[str, str, str], list[Told]] = defaultdict(list)
-    for event in events:
-        incident = event.incident
-        spec = seen.specs[incident.product]
-        same = [each for each in past[incident.key] if each.window != incident.window]
-        told = payload(event, spec, seen.facts[incident.product], [*same, incident], now)
-        told["rules"] = rules.get(incident.product, [])
-        for channel, address in _addresses(event, spec, seen):
-            own = f"{incident.product}|{incident.promise}|{incident.window}|{event.kind}|{event.number}|{channel}|{address}"
-            places[channel, address, event.kind].append(
-                Told(
-                    own[:500], threads.get(incident.root or "", thread_of(incident)), channel, address, event.kind, told
-                )
-            )
-    found: list[Told] = []
-    for (channel, address, kind), messages in places.items():
-        if len(messages) <= STORM:
-            found += messages
-            continue
-        whole = digest(kind, [dict(each.payload) for each in messages], now)
-        found.append(
-            Told(
-                f"digest|{kind}|{channel}|{address}|{now.isoformat()}",
-                f"digest|{now.isoformat()}",
-                channel,
-                address,
-                "digest",
-                whole,
-            )
-        )
-    return found
-
-
-def _threads(events: list[Event], seen: Observed) -> Mapping[str, str]:
-    """The thread in which a product's own lateness is told of, by product: what waits for it is told there, too."""
-    known = [each for each in seen.incidents if each.resolved_at is None] + [event.incident for event in events]
-    late = [each for each in known if each.root is None and each.details.get("kind") in TIMELY]
-    return {each.product: thread_of(each) for each in reversed(late)}
-
-
-def _addresses(event: Event, spec: Mapping[str, Any], seen: Observed) -> list[tuple[str, str]]:
-    """The channels and places that hear of an event."""
-    # What waits for another product is told where that one's incident is.
-    alerts = seen.specs.get(event.incident.root or "", spec)["alerts"] if event.kind == "affects" else spec["alerts"]
-    if event.kind == "escalated":
-        return [("slack", alerts["escalate"]["to"])]
-    found = [("slack", alerts["slack"])] if alerts.get("slack") else []
-    if event.kind in {"affects", "review"}:
-        return found
-    owner = spec["owner"]
-    for also in alerts.get("also", ()):
-        if also == "email":
-            found += [("email", owner["email"])] if owner.get("email") else []
-        else:
-            found.append(("pagerduty", "") if also == "pagerduty" else ("notifier", also))
-    return found

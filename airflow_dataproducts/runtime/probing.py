@@ -6,7 +6,8 @@ import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataproducts.exceptions import DataProductsError
+from airflow_dataproducts.catalog.sla import broken_check, mended, probing_of
+from airflow_dataproducts.exceptions import ConfigurationError, DataProductsError
 from airflow_dataproducts.runtime.run import log
 from airflow_dataproducts.sla.histogram import bucket
 from airflow_dataproducts.sla.maintenance import in_maintenance
@@ -28,7 +29,8 @@ _PROBED = ("availability", "latency")
 def probe_due(site: tuple[Catalog, SlaStore], settings: Settings, connections: Connections, now: datetime) -> int:
     """Probe what is due, the longest unprobed first; returns how many probes were made.
 
-    A product that has published nothing is not probed, and none within its planned maintenance.
+    A product that has published nothing is not probed, and none within its planned maintenance. A probe that cannot be made,
+    because a connection or a package is missing here, is noted as that and counts for nothing.
 
     Args:
         site: the catalog, and its promises.
@@ -40,6 +42,7 @@ def probe_due(site: tuple[Catalog, SlaStore], settings: Settings, connections: C
 
     catalog, store = site
     end, made = time.monotonic() + PATIENCE, 0
+    broken = {each.promise: each for each in store.broken_checks()}
     for product, promise in _due(store, now):
         if time.monotonic() > end:
             log.warning("probes that were due are left to the next tick")
@@ -48,13 +51,20 @@ def probe_due(site: tuple[Catalog, SlaStore], settings: Settings, connections: C
         wanted = {name: place for name, place in outputs.items() if promise["output"] in (None, name)}
         if not wanted:
             continue
-        taken = None
+        taken, check = None, probing_of(product, promise["name"])
+        made += 1
         try:
             taken = probe(wanted, promise["more"].get("query"), connections, settings)
+        except ConfigurationError as error:  # we are not set up to look: that says nothing of what consumers find
+            log.error("%s, %s cannot be probed: %s", product, promise["name"], error)
+            why = f"{product}, {promise['name']} cannot be probed: {error}"
+            store.note(broken_check(check, why, broken.get(check), now))
+            continue
         except DataProductsError as error:
             log.warning("probe of %s, %s: %s", product, promise["name"], error)
         _keep(store, (product, promise["name"]), taken, now)
-        made += 1
+        if check in broken:
+            store.note(mended(broken[check], now))
     return made
 
 

@@ -19,8 +19,6 @@ CLAIMED = timedelta(minutes=2)
 """How long a message is one process's own; one that was killed meanwhile leaves it to another."""
 LONGEST = timedelta(minutes=15)
 """Between two tries."""
-DEAD = timedelta(days=3)
-"""After which nobody wants to hear of it any more."""
 
 
 class DeliveryError(DataProductsError):
@@ -59,13 +57,14 @@ class Sent:
     dead: int = 0
 
 
-def flush(outbox: Outbox, channels: Callable[[str], Channel], clock: Callable[[], datetime]) -> Sent:
+def flush(outbox: Outbox, channels: Callable[[str], Channel], clock: Callable[[], datetime], expire: timedelta) -> Sent:
     """Send what waits.
 
     Args:
         outbox: the catalog's.
         channels: the channel of a name.
         clock: the time.
+        expire: how long a message is tried before it is given up.
     """
     sent = failed = dead = 0
     while waiting := outbox.waiting(clock()):
@@ -77,17 +76,18 @@ def flush(outbox: Outbox, channels: Callable[[str], Channel], clock: Callable[[]
                 reference = channels(message.told.channel).send(message)
             except DataProductsError as error:
                 failed += 1
-                dead += _put_off(outbox, message, error, clock())
+                dead += _put_off((outbox, expire), message, error, clock())
             else:
                 sent += 1
                 outbox.sent(message.id, reference, clock())
     return Sent(sent, failed, dead)
 
 
-def _put_off(outbox: Outbox, message: Waiting, error: DataProductsError, now: datetime) -> bool:
+def _put_off(site: tuple[Outbox, timedelta], message: Waiting, error: DataProductsError, now: datetime) -> bool:
+    outbox, expire = site
     tries = message.tries + 1
     wait = getattr(error, "retry_after", None) or min(timedelta(seconds=10 * 2 ** min(tries, 10)), LONGEST)
-    is_dead = now - message.created_at > DEAD
+    is_dead = now - message.created_at > expire
     log.warning(
         "a message by %s to %s was not sent, try %s: %s", message.told.channel, message.told.address, tries, error
     )

@@ -6,6 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_dataproducts.manifest.base import Severity
+from airflow_dataproducts.sla.promises import TIMELY
+from airflow_dataproducts.sla.verdicts import excess
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -13,7 +17,8 @@ if TYPE_CHECKING:
     from airflow_dataproducts.sla.promises import Promise
     from airflow_dataproducts.sla.verdicts import Verdict
 
-EventKind = Literal["opened", "reminder", "escalated", "resolved", "affects", "review"]
+EventKind = Literal["opened", "reminder", "escalated", "resolved", "affects", "also", "review"]
+_BY_SEVERITY = list(Severity)
 GAPS = (timedelta(hours=1), timedelta(hours=4), timedelta(hours=12), timedelta(days=1))
 """Between reminders; the last one goes on."""
 
@@ -30,7 +35,7 @@ class Incident:
         severity: of the promise.
         opened_at: when it was noticed.
         cause: its kind.
-        root: the product whose incident this one is part of; None where it stands for itself.
+        root: the product whose incident this one is part of, which may be its own; None where it stands for itself.
         acknowledged_at: when somebody took it on; None before that.
         acknowledged_by: who.
         resolved_at: when the promise was kept again; None before that.
@@ -76,6 +81,15 @@ class Incident:
         since = self.details.get("since")
         return min(datetime.fromisoformat(since), self.opened_at) if since else self.opened_at
 
+    @property
+    def group(self) -> str:
+        """What incidents of one product with one cause have in common: that no run came, or one version's data."""
+        return cause_group(str(self.details.get("kind")), self.window)
+
+    def covers(self, severity: str) -> bool:
+        """Whether who was told of this one need not be called again for another of that severity and the same cause."""
+        return _BY_SEVERITY.index(Severity(self.severity)) <= _BY_SEVERITY.index(Severity(severity))
+
     def is_muted(self, now: datetime) -> bool:
         """Whether nothing is to be sent about it."""
         return self.muted_until is not None and now < self.muted_until
@@ -96,19 +110,43 @@ class Event:
     number: int = 1
 
 
-def opened(promise: Promise, verdict: Verdict, cause: Cause, now: datetime) -> Incident:
-    """A new incident."""
-    told = details(promise, verdict, cause)
+def cause_group(kind: str, window: str) -> str:
+    """What the incidents of a product have in common when they have one cause.
+
+    Args:
+        kind: the promise's.
+        window: what the verdict is about.
+    """
+    return "late" if kind in TIMELY else window
+
+
+def opened(promise: Promise, window: str, told: Mapping[str, Any], now: datetime) -> Incident:
+    """A new incident.
+
+    Args:
+        promise: what is broken.
+        window: what the verdict is about.
+        told: its details.
+        now: the moment.
+    """
     return Incident(
-        0, promise.product, promise.name, verdict.window, promise.severity, now, cause.kind, _root(told), details=told
+        0, promise.product, promise.name, window, promise.severity, now, str(told["cause"]), _root(promise.product, told), details=told
     )  # fmt: skip
 
 
-def details(promise: Promise, verdict: Verdict, cause: Cause) -> dict[str, Any]:
-    """What messages say of an incident."""
+def details(promise: Promise, verdict: Verdict, cause: Cause, part_of: str | None = None) -> dict[str, Any]:
+    """What messages say of an incident.
+
+    Args:
+        promise: what is broken.
+        verdict: by how much.
+        cause: why.
+        part_of: another promise of the product whose incident has the same cause.
+    """
     return {
-        "promised": promise.text, "actual": verdict.actual, "kind": promise.kind, "cause": cause.kind, "why": cause.text,
-        "chain": list(cause.chain), "since": verdict.since.isoformat() if verdict.since else None, "output": promise.output,
+        "promised": promise.text, "actual": verdict.actual, "excess": excess(promise, verdict), "kind": promise.kind,
+        "cause": cause.kind, "why": cause.text, "chain": list(cause.chain), "part_of": part_of,
+        "since": verdict.since.isoformat() if verdict.since else None, "output": promise.output,
     }  # fmt: skip
 
 
@@ -123,12 +161,12 @@ def go_on(
         now: the moment.
         escalate_after: how long it may stay open unnoticed; None for ever.
     """
-    cause = str(told["cause"])
+    cause, root = str(told["cause"]), _root(incident.product, told)
     # The cause may become known later; what is told stays the same otherwise, or each tick would write every row.
     found = (
         incident
-        if (incident.cause, incident.root) == (cause, _root(told))
-        else replace(incident, cause=cause, root=_root(told), details=told)
+        if (incident.cause, incident.root) == (cause, root)
+        else replace(incident, cause=cause, root=root, details=told)
     )
     if found.is_muted(now) or found.acknowledged_at is not None or found.root is not None:
         return found, []
@@ -143,9 +181,9 @@ def go_on(
     return found, events
 
 
-def _root(told: Mapping[str, Any]) -> str | None:
+def _root(product: str, told: Mapping[str, Any]) -> str | None:
     chain: Sequence[str] = told.get("chain") or ()
-    return chain[-1] if chain else None
+    return chain[-1] if chain else product if told.get("part_of") else None
 
 
 def resolved(incident: Incident, actual: str, now: datetime) -> tuple[Incident, list[Event]]:

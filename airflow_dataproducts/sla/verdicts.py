@@ -213,6 +213,18 @@ _JUDGES: dict[str, Callable[[Promise, Facts, datetime], Verdict]] = {
 }
 
 
+def excess(promise: Promise, verdict: Verdict) -> str | None:
+    """By how much a promise is broken, for people; None where what was found says it by itself."""
+    found, limit = verdict.measured, promise.breach
+    if promise.kind == "landing" and found is not None:
+        return f"{duration(found)} after {verdict.due:%H:%M} UTC" if verdict.due else None
+    if found is None or limit is None:
+        return None
+    if promise.kind in {"freshness", "duration"}:
+        return f"{duration(found - limit)} more than {duration(limit)}"
+    return f"{share(limit - found)} below {share(limit)}"
+
+
 def duration(seconds: float) -> str:
     """Seconds in two units at most, for people: ``6h 12m``."""
     if seconds < 1:

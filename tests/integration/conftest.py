@@ -17,6 +17,7 @@ from airflow_dataproducts.engine.connections import ConnectionInfo, HttpSession
 from airflow_dataproducts.exceptions import ConfigurationError
 from airflow_dataproducts.settings import Settings, load_settings
 from demo.shop import postgres
+from tests.integration.watching import catalog, known, server, store  # noqa: F401 - fixtures
 from tests.parts import object_store
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from airflow_dataproducts.environment import site_catalog, site_settings
 from airflow_dataproducts.sensors import DataProductSensor, SlaSensor
 from airflow_dataproducts.sensors.trigger import CatalogTrigger
 from airflow_dataproducts.sla.readiness import Published, Wanted, readiness
-from tests.integration.test_sla import MANIFEST, publish
+from tests.integration.watching import MANIFEST, publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,11 +19,13 @@ from pydantic import TypeAdapter
 
 from airflow_dataproducts.engine.connections import ConnectionInfo
 from airflow_dataproducts.engine.sources import Published, Reading, open_source, postgres
+from airflow_dataproducts.engine.sources.side_by_side import side_by_side
 from airflow_dataproducts.exceptions import ConfigurationError, SourceChangedError, SourceError
 from airflow_dataproducts.manifest.inputs import Input
 from tests.integration.conftest import KnownConnections, info_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import psycopg
@@ -135,12 +137,19 @@ def test_a_large_table_is_read_in_parts(
     )
     given = source(connection="db", table="many", cursor="id")
     reading = Reading(KnownConnections(info_of(database)), settings, nothing, "10")
+    parts: list[int] = []
+
+    def counted(given: Sequence[Callable[[], Iterator[pa.RecordBatch]]]) -> Iterator[pa.RecordBatch]:
+        parts.append(len(given))
+        return side_by_side(given)
+
+    monkeypatch.setattr(postgres, "side_by_side", counted)
     before = set(threading.enumerate())
     with open_source("i", given, reading) as stream:
         first = next(stream.batches)
         database.execute("DELETE FROM many WHERE id % 2 = 0")
         database.execute("INSERT INTO many VALUES (99999, 1, 'new')")
-        assert set(threading.enumerate()) - before, "nothing reads beside this"
+        assert parts == [3]
         rows = pa.Table.from_batches([first, *stream.batches])
     assert sorted(rows["id"].to_pylist()) == list(range(11, 20001))
     assert rows.schema.field("x").type == pa.decimal128(12, 2)

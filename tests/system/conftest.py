@@ -63,6 +63,7 @@ def site() -> Iterator[Site]:
                 {"type": "file", "log_file_path": str(folder / "lineage"), "append": True}
             ),
             "AIRFLOW_CONN_DATAPRODUCTS_SLACK": slack_connection(told.url, None),
+            "AIRFLOW__DATAPRODUCTS__ALERTS_EXPIRE": "30s",
             "AIRFLOW_CONN_SHOP": airflow_connection(uri),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(Path(__file__).parents[2] / "plugins"),
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",

@@ -264,7 +264,12 @@ def test_lineage_goes_to_the_catalog_and_to_openlineage(site: Site) -> None:
 
 def assert_wrong_events_are_found(events: list[dict[str, Any]]) -> None:
     """The schemas are at work: without a field that each of them wants, an event is wrong."""
-    needed = {"columnLineage": "fields", "dataQualityAssertions": "assertions", "outputStatistics": "rowCount", "schema": "_producer"}
+    needed = {
+        "columnLineage": "fields",
+        "dataQualityAssertions": "assertions",
+        "outputStatistics": "rowCount",
+        "schema": "_producer",
+    }
     for key, field in needed.items():
         event = copy.deepcopy(next(each for each in events if key in dict(open_lineage.facets(each))))
         del dict(open_lineage.facets(event))[key][field]

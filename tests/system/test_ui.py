@@ -134,3 +134,17 @@ def test_a_mistake_is_seen_in_the_ui(site: Site, browser: Browser) -> None:
     error_naming(site, "wrong/product.yaml:18:")
     browser.open("/", "Import Error", picture="import-error")
     (site.dags / "wrong" / "product.yaml").unlink()
+
+
+def test_a_message_that_nobody_took_is_an_alarm_on_the_home_page(site: Site, browser: Browser) -> None:
+    alerts = "sla: {freshness: 5s}\nalerts: {also: [nowhere.Notifier]}\n"
+    put(
+        site,
+        "unheard",
+        CSV_PRODUCT.replace("name: parts\n", "name: unheard\n") + alerts,
+        parts_csv="id,label\n1,bolt\n",
+    )
+    site.airflow.until("an alarm", lambda: site.airflow.request("GET", "/dataproducts/api/v1/alarms")["alarms"])
+    shown = browser.open("/", "People were not told of broken promises", picture="alarm")
+    assert "by notifier could not be delivered: the notifier nowhere.Notifier cannot be made" in shown
+    (site.dags / "unheard" / "product.yaml").unlink()

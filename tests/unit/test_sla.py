@@ -218,7 +218,8 @@ def test_causes(known: dict[str, Any], late: dict[str, Any], kind: str) -> None:
 
 def an_incident(**more: Any) -> Any:
     verdict = Verdict("breached", "7h old", "w", since=NOW)
-    return opened(promise(**more), verdict, Cause("never ran", "no run"), NOW)
+    made = promise(**more)
+    return opened(made, "w", details(made, verdict, Cause("never ran", "no run")), NOW)
 
 
 def test_an_incident_is_reminded_of_ever_less_often_and_escalated_once() -> None:
@@ -287,7 +288,8 @@ def told(kind: str = "opened", **more: Any) -> dict[str, Any]:
     hour_ago = NOW - timedelta(hours=1)
     found = facts(7, run=LastRun("r1", "failed", hour_ago, hour_ago, "extract.a", "no such table"))
     fresh = replace(promise(), text="orders.updated_at at most 4h old")
-    incident = opened(fresh, judge(fresh, found, NOW), cause_of(fresh, found, {}, NOW), NOW)
+    verdict = judge(fresh, found, NOW)
+    incident = opened(fresh, verdict.window, details(fresh, verdict, cause_of(fresh, found, {}, NOW)), NOW)
     event = Event(kind, incident)  # type: ignore[arg-type]
     return {**messages.payload(event, SPEC, found, [incident], NOW), **more}
 
