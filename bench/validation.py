@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import psutil
 
 from bench.generate import orders
 
@@ -99,21 +103,50 @@ def _commands(folder: Path, file: Path) -> dict[str, list[str]]:
 
 
 def _run(command: Sequence[str]) -> Mapping[str, float]:
-    """Wall seconds and peak memory of a process, and the numbers it prints as JSON in its last line."""
+    """Wall seconds and peak memory of a process and its children, and the numbers it prints as JSON in its last line."""
     begun = time.perf_counter()
     process = subprocess.Popen(
         command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
-    assert process.stdout is not None  # noqa: S101 - it is a pipe
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    process.stdout.close()
-    found: dict[str, Any] = {"wall": time.perf_counter() - begun, "rss": usage.ru_maxrss / 1024}
+    with _Memory(process.pid) as memory:
+        output, _ = process.communicate()
+    found: dict[str, Any] = {"wall": time.perf_counter() - begun, "rss": memory.peak}
     if process.returncode not in {0, 1}:  # 1 is what every one of them says of dirty data
         raise RuntimeError(f"{command[0]} ended with {process.returncode}: {output[-2000:]}")
     last = output.strip().splitlines()[-1:] or [""]
     return {**found, **json.loads(last[0])} if last[0].startswith("{") else found
+
+
+class _Memory:
+    """The peak memory of a process and its children: the sum of each one's own peak, in MB, as the kernel counts it."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._peaks: dict[int, int] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    @property
+    def peak(self) -> float:
+        return sum(self._peaks.values()) / 1024
+
+    def __enter__(self) -> _Memory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.1):
+            with suppress(psutil.NoSuchProcess):
+                process = psutil.Process(self._pid)
+                for each in (process, *process.children(recursive=True)):
+                    with suppress(OSError):  # it has ended
+                        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{each.pid}/status").read_text())
+                        if found:
+                            self._peaks[each.pid] = int(found[1])
 
 
 def _output(command: Sequence[str]) -> str:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow_dataproducts.engine.duck import LocalParquet
 from airflow_dataproducts.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pyarrow.dataset as pads
 
     from airflow_dataproducts.settings import Settings
 
 
-def open_data(name: str, files: list[str], settings: Settings, folder: Path) -> tuple[pads.Dataset, bool]:
+def open_data(
+    name: str, files: list[str], settings: Settings, folder: Path
+) -> tuple[pads.Dataset | LocalParquet, bool]:
     """Files as one table, and whether they say their columns' types.
 
     Args:
@@ -27,6 +29,8 @@ def open_data(name: str, files: list[str], settings: Settings, folder: Path) -> 
     Raises:
         SourceChangedError: there is no such file, or it cannot be read.
     """
+    if all(Path(file).suffix == ".parquet" and Path(file).is_file() for file in files):
+        return LocalParquet(tuple(files)), True
     import pyarrow.dataset as pads
 
     from airflow_dataproducts.engine import staging

@@ -150,18 +150,18 @@ def _tables(check: Check) -> set[str]:
 
 
 def _check(step: ValidateStep, data: list[str], inputs: Mapping[str, str], settings: Settings) -> Validation:
-    from rich.console import Console
-
     from airflow_dataproducts.cli.files import open_data
-    from airflow_dataproducts.engine import validation
+    from airflow_dataproducts.engine.validation import Tables
+    from airflow_dataproducts.engine.validation.apart import begun
 
     with tempfile.TemporaryDirectory(prefix="dataproducts-validate-") as folder:
         staged = {name: open_data(name, [file], settings, Path(folder))[0] for name, file in inputs.items()}
         rows, says_types = open_data(step.name, data, settings, Path(folder))
-        with Console(stderr=True).status(f"checking {step.name} ..."):
-            return validation.validate(
-                step, validation.Tables({step.name: rows}, staged), settings, says_types=says_types
-            )
+        with begun(step, Tables({step.name: rows}, staged), settings, says_types=says_types) as finish:
+            from rich.console import Console  # no sooner: the rows are being read meanwhile
+
+            with Console(stderr=True).status(f"checking {step.name} ..."):
+                return finish()
 
 
 def _check_table(step: ValidateStep, connection: str, table: str, others: Mapping[str, str]) -> Validation:

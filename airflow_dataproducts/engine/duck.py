@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import tempfile
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.contract.ddl import quote, text
 from airflow_dataproducts.engine.masking import without_values
-from airflow_dataproducts.exceptions import SourceChangedError
+from airflow_dataproducts.exceptions import ConfigurationError, SourceChangedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     import duckdb
     import pyarrow as pa
@@ -22,8 +24,21 @@ if TYPE_CHECKING:
     from airflow_dataproducts.settings import Settings
 
 BATCH_ROWS = 65_536
+_MAGIC = b"PAR1"
+"""The end of every Parquet file."""
 RAW = "__raw_"
 """Start of the name under which a table stands as it came; the view of its own name may be replaced by one that casts."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalParquet:
+    """Parquet files on this machine, which DuckDB reads without Arrow: importing that takes longer than finding them.
+
+    Attributes:
+        files: their paths.
+    """
+
+    files: tuple[str, ...]
 
 
 @contextmanager
@@ -48,27 +63,57 @@ def session(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
             connection.close()
 
 
-def add_table(connection: duckdb.DuckDBPyConnection, name: str, data: pads.Dataset, schema: str = "main") -> None:
-    """Make a dataset readable as a table: local Parquet by DuckDB's own reader, anything else through Arrow."""
-    import pyarrow.fs as pafs
+def add_table(
+    connection: duckdb.DuckDBPyConnection, name: str, data: pads.Dataset | LocalParquet, schema: str = "main"
+) -> None:
+    """Make a dataset readable as a table: local Parquet by DuckDB's own reader, anything else through Arrow.
 
+    Raises:
+        SourceChangedError: a file is no Parquet.
+    """
     raw_name = RAW + name if schema == "main" else f"{RAW}{schema}_{name}"
     raw = quote(raw_name)
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-    files: list[str] = getattr(data, "files", None) or []
-    parquet = files and data.format.default_extname == "parquet"
-    folders = _folders(connection, data) if parquet else {}
-    if parquet and folders is not None and isinstance(data.filesystem, pafs.LocalFileSystem):
+    files, folders = _read_by_duckdb(connection, data)
+    if files:
         listed = ", ".join(text(file) for file in files)
         # Files of different age may have different columns.
         options = ", union_by_name = true" if len(files) > 1 else ""
         if folders:
             kinds = ", ".join(f"{quote(column)}: {kind}" for column, kind in folders.items())
             options += f", hive_partitioning = true, hive_types = {{{kinds}}}"
-        connection.execute(f"CREATE VIEW {raw} AS SELECT * FROM read_parquet([{listed}]{options})")
+        with _parquet_errors(files):
+            connection.execute(f"CREATE VIEW {raw} AS SELECT * FROM read_parquet([{listed}]{options})")
     else:
         connection.register(raw_name, data)
     connection.execute(f"CREATE VIEW {schema}.{quote(name)} AS FROM {raw}")
+
+
+@contextmanager
+def _parquet_errors(files: Sequence[str]) -> Iterator[None]:
+    """Names the file that is no Parquet."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error:
+        broken = next((file for file in files if Path(file).read_bytes()[-4:] != _MAGIC), files[0])
+        raise SourceChangedError(f"{broken} cannot be read as Parquet") from None
+
+
+def _read_by_duckdb(
+    connection: duckdb.DuckDBPyConnection, data: pads.Dataset | LocalParquet
+) -> tuple[Sequence[str], Mapping[str, str]]:
+    """The files that DuckDB reads itself, none where Arrow must; and its types of the columns that are folders."""
+    if isinstance(data, LocalParquet):
+        return data.files, {}
+    import pyarrow.fs as pafs
+
+    files: list[str] = getattr(data, "files", None) or []
+    if not files or data.format.default_extname != "parquet" or not isinstance(data.filesystem, pafs.LocalFileSystem):
+        return (), {}
+    folders = _folders(connection, data)
+    return ((), {}) if folders is None else (files, folders)
 
 
 def _folders(connection: duckdb.DuckDBPyConnection, data: pads.Dataset) -> dict[str, str] | None:
@@ -96,6 +141,26 @@ def stream(relation: duckdb.DuckDBPyRelation) -> Stream:
 
     reader: pa.RecordBatchReader = relation.to_arrow_reader(BATCH_ROWS)
     return Stream(reader.schema, iter(reader))
+
+
+@contextmanager
+def resource_errors(place: str) -> Iterator[None]:
+    """One line for memory that does not do and files that cannot be read any more.
+
+    Raises:
+        ConfigurationError: the memory limit is too low.
+        SourceChangedError: a file has gone, or is broken.
+    """
+    import duckdb
+
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise ConfigurationError(
+            f"{place}: DuckDB needs more memory than its limit; raise [dataproducts] memory_limit"
+        ) from None
+    except duckdb.IOException as error:
+        raise SourceChangedError(f"{place}: {without_values(str(error).strip().splitlines()[0])}") from None
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.engine import layout
+from airflow_dataproducts.engine.duck import LocalParquet
 from airflow_dataproducts.engine.storage import Place, is_full, open_place
 from airflow_dataproducts.exceptions import StagingError
 
@@ -299,7 +300,7 @@ def read(staged: Staged, connections: Connections | None = None) -> pads.Dataset
         ) from None
 
 
-def on_this_machine(data: pads.Dataset, folder: Path) -> pads.Dataset:
+def on_this_machine(data: pads.Dataset | LocalParquet, folder: Path) -> pads.Dataset | LocalParquet:
     """Parquet files that are read several times, fetched once where they are far away.
 
     Args:
@@ -309,6 +310,8 @@ def on_this_machine(data: pads.Dataset, folder: Path) -> pads.Dataset:
     Raises:
         StagingError: the folder cannot be written.
     """
+    if isinstance(data, LocalParquet):
+        return data
     import pyarrow.dataset as pads
     import pyarrow.fs as pafs
 

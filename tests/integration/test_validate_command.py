@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
@@ -14,8 +16,9 @@ import yaml
 
 from airflow_dataproducts.engine.validation.gx import import_gx
 from airflow_dataproducts.manifest.contract import Contract
+from bench.generate import orders
 from demo.shop import airflow_connection
-from tests.conftest import MINIMAL
+from tests.conftest import MINIMAL, ROOT
 from tests.integration.test_command_line import call
 
 if TYPE_CHECKING:
@@ -231,3 +234,64 @@ def test_a_contract_is_proposed_from_a_table(database: psycopg.Connection) -> No
     assert proposed["primary_key"] == ["a", "b"]
     assert [column["type"] for column in proposed["columns"]] == ["integer", "integer", "timestamptz", "string"]
     assert call("infer", "db", "public.gone", AIRFLOW_CONN_DB=airflow_connection(uri)).returncode == 1
+
+
+APART = """
+import json, sys
+from airflow_dataproducts.engine.validation import apart
+was = apart._can_be_apart
+def asked(*given):
+    found = was(*given)
+    print(f"apart: {found}", file=sys.stderr)
+    return found and "--together" not in sys.argv
+apart._can_be_apart = asked
+from airflow_dataproducts.cli import main
+sys.argv = [each for each in sys.argv if each != "--together"]
+main()
+"""
+
+
+def apart(*arguments: str, code: str = APART) -> subprocess.CompletedProcess[str]:
+    """The command in a process that has loaded nothing yet."""
+    return subprocess.run(
+        [sys.executable, "-c", code, "validate", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux alone")
+def test_rows_measured_in_a_process_of_their_own_are_judged_alike(tmp_path: Path) -> None:
+    file = orders(tmp_path / "orders.parquet", 20_000, dirty=True)
+    given = [str(ROOT / "bench" / "orders" / "product.yaml"), "--data", str(file), "--format", "json"]
+    one, other = apart(*given), apart(*given, "--together")
+    assert one.stderr.strip() == other.stderr.strip() == "apart: True"
+    assert one.returncode == other.returncode == 1
+    found, same = json.loads(one.stdout), json.loads(other.stdout)
+    assert [each for each in found["results"] if not each["success"]]
+    for each in (found, same):
+        del each["gx"]  # it names moments
+    assert found == same
+    assert found["rows"] == 20_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux alone")
+def test_what_goes_wrong_in_a_process_of_its_own_is_one_line(tmp_path: Path) -> None:
+    manifest = str(ROOT / "bench" / "orders" / "product.yaml")
+    (tmp_path / "broken.parquet").write_text("no Parquet")
+    found = apart(manifest, "--data", str(tmp_path / "broken.parquet"))
+    assert found.returncode == 1
+    assert found.stderr.splitlines()[1:] == [f"{tmp_path}/broken.parquet cannot be read as Parquet"]
+    file = str(orders(tmp_path / "orders.parquet", 500_000, dirty=True))
+    found = apart(manifest, "--data", file, "--memory-limit", "1MB")
+    assert found.returncode == 2
+    assert found.stderr.splitlines()[1:] == [
+        "output orders: DuckDB needs more memory than its limit; raise [dataproducts] memory_limit"
+    ]
+    killed = APART.replace("was = ", "import os\napart.measured = lambda *_, **__: os.kill(os.getpid(), 9)\nwas = ")
+    found = apart(manifest, "--data", file, code=killed)
+    assert found.returncode == 2
+    assert "the process that reads the rows ended with -9" in found.stderr.splitlines()[-1]

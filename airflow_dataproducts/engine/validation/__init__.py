@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,19 +20,20 @@ from airflow_dataproducts.engine.validation.scan import Scanner
 from airflow_dataproducts.engine.validation.suite import build_suite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import duckdb
     import pyarrow.dataset as pads
 
     from airflow_dataproducts.contract.checks import Check
+    from airflow_dataproducts.engine.duck import LocalParquet
     from airflow_dataproducts.engine.validation.found import Scan
     from airflow_dataproducts.engine.validation.results import CheckResult
     from airflow_dataproducts.engine.validation.split import Split
     from airflow_dataproducts.plan import ValidateStep
     from airflow_dataproducts.settings import Settings
 
-__all__ = ["Before", "Tables", "Validation", "validate"]
+__all__ = ["Before", "Tables", "Validation", "judged", "measured", "validate"]
 
 NOTHING_BEFORE = Before()
 
@@ -45,8 +47,8 @@ class Tables:
         inputs: its inputs.
     """
 
-    outputs: Mapping[str, pads.Dataset]
-    inputs: Mapping[str, pads.Dataset] = field(default_factory=dict)
+    outputs: Mapping[str, pads.Dataset | LocalParquet]
+    inputs: Mapping[str, pads.Dataset | LocalParquet] = field(default_factory=dict)
 
 
 def validate(
@@ -76,6 +78,30 @@ def validate(
     """
     from airflow_dataproducts.engine.validation.split import Split
 
+    with measured(step, tables, settings, before, says_types=says_types) as (connection, scanner):
+        with ThreadPoolExecutor(1) as pool:
+            measuring = pool.submit(scanner.run)
+            judge = Judge()
+            scan = measuring.result()
+        found = judged(judge, step, scan, lambda columns: _frame(connection, step.name, columns))
+        if then is not None:
+            then(found, Split(connection, step.name, scanner.broken_rows()))
+        return found
+
+
+@contextmanager
+def measured(
+    step: ValidateStep, tables: Tables, settings: Settings, before: Before = NOTHING_BEFORE, *, says_types: bool
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, Scanner]]:
+    """A session with the tables, and what measures the output in it.
+
+    Args:
+        step: the output and its checks.
+        tables: what rules may read.
+        settings: the site's.
+        before: what was there before this run.
+        says_types: False for rows that know text only.
+    """
     with TemporaryDirectory(prefix="dataproducts-validate-") as folder, duck.session(settings) as connection:
         # The output is looked at several times, its neighbours at most once.
         rows = {step.name: on_this_machine(tables.outputs[step.name], Path(folder))}
@@ -85,15 +111,7 @@ def validate(
             duck.add_table(connection, name, table, schema=INPUTS)
         if before.table is not None:
             connection.register(CURRENT, before.table)
-        scanner = Scanner(connection, step, before, says_types=says_types)
-        with ThreadPoolExecutor(1) as pool:
-            measuring = pool.submit(scanner.run)
-            judge = Judge()
-            scan = measuring.result()
-        found = _judged(judge, step, scan, lambda columns: _frame(connection, step.name, columns))
-        if then is not None:
-            then(found, Split(connection, step.name, scanner.broken_rows()))
-        return found
+        yield connection, Scanner(connection, step, before, says_types=says_types)
 
 
 @dataclass(slots=True)
@@ -105,18 +123,28 @@ class _Group:
     rows: int | None
 
 
-def _judged(judge: Judge, step: ValidateStep, scan: Scan, frame: Callable[[Sequence[str]], Any]) -> Validation:
-    """GX's judgement of every check."""
+def judged(
+    judge: Judge, step: ValidateStep, scan: Scan, frame: Callable[[Sequence[str]], Any] | None = None
+) -> Validation:
+    """GX's judgement of every check.
+
+    Args:
+        judge: GX, ready.
+        step: the output and its checks.
+        scan: what was measured.
+        frame: gives columns of the rows, for expectations that look at them; None where there are none such.
+    """
     checks = {check.name: check for check in step.checks}
     results: list[CheckResult] = []
     documents = []
     for group in _groups(step.checks, scan):
         suite = build_suite(step, group.checks, group.suffix, scan.found)
         if group.rows is None:
-            judged = run_on_rows(judge.context, suite, frame(_columns_of(group.checks)))
+            assert frame is not None  # noqa: S101 - there are such expectations
+            answer = run_on_rows(judge.context, suite, frame(_columns_of(group.checks)))
         else:
-            judged = judge.judge(suite, scan, group.rows)
-        some, document = read_results(judged, checks, step.output.contract, scan)
+            answer = judge.judge(suite, scan, group.rows)
+        some, document = read_results(answer, checks, step.output.contract, scan)
         results += some
         documents.append(document)
     return Validation(step.name, scan.rows, in_order(results, step.checks), documents, scan.quarantined)

@@ -57,7 +57,7 @@ def import_gx(*, spark: bool = False) -> None:
                 )
             return
         hidden = set() if spark else {"pyspark"}
-        with _no_collection(), _found_later(_LAZY, hidden), warnings.catch_warnings():
+        with _no_collection(), found_later(_LAZY, hidden), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import great_expectations
             import great_expectations.expectations
@@ -120,8 +120,13 @@ def _no_collection() -> Iterator[None]:
 
 
 @contextmanager
-def _found_later(lazy: set[str], hidden: set[str]) -> Iterator[None]:
-    """Within, ``lazy`` modules are loaded only when something of theirs is used, and ``hidden`` ones are not found."""
+def found_later(lazy: set[str], hidden: set[str]) -> Iterator[None]:
+    """Within, ``lazy`` modules are loaded only when something of theirs is used, and ``hidden`` ones are not found.
+
+    Args:
+        lazy: names of modules.
+        hidden: names of packages.
+    """
     loaded = set(sys.modules)
     finder = _Finder(lazy - loaded, hidden - loaded)
     sys.meta_path.insert(0, finder)

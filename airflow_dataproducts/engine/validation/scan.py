@@ -67,7 +67,17 @@ class Scanner:
         return quote(self._step.name)
 
     def run(self) -> Scan:
-        """Measure everything."""
+        """Measure everything.
+
+        Raises:
+            ConfigurationError: the memory limit is too low.
+            SourceChangedError: a file has gone, or is broken.
+            ContractViolation: a rule's query is no SQL that DuckDB can answer.
+        """
+        with duck.resource_errors(f"output {self._step.name}"):
+            return self._measure()
+
+    def _measure(self) -> Scan:
         # Counting needs no order, and keeping one costs half as much again.
         self._connection.execute("SET preserve_insertion_order = false")
         present = [check for check in self._step.checks if self._is_there(check)]
@@ -122,34 +132,36 @@ class Scanner:
         counted = [
             check for check in checks if check.names_rows and not isinstance(check.rule, r.Unique | r.References)
         ]
+        columns = [name for name in self._types if name in self._table.found]
         # NULLs are counted anyway.
         asked = [check for check in counted if not isinstance(check.rule, r.NotNull)]
-        proven = self._count_values(asked)
+        proven = self._proven(asked)
         open_ = [check for check in asked if check.name not in proven]
-        parts = [f"count(*) FILTER (WHERE {breaks(check, self._types)})" for check in open_]
-        counts = duck.one_row(self._connection, f"SELECT {', '.join(parts)} FROM {self.source}") if parts else ()
-        broken = dict(zip((check.name for check in open_), counts, strict=True))
+        # DuckDB counts columns of which it knows that they have no NULL without reading them.
+        parts = ["count(*)", *(f"count({quote(name)})" for name in columns)]
+        parts += [f"count(*) FILTER (WHERE {breaks(check, self._types)})" for check in open_]
+        rows, *counts = duck.one_row(self._connection, f"SELECT {', '.join(parts)} FROM {self.source}")
+        self._scan.rows = rows
+        self._scan.nulls = {name: rows - given for name, given in zip(columns, counts, strict=False)}
+        broken = dict(zip((check.name for check in open_), counts[len(columns) :], strict=True))
         for check in counted:
             nulls = self._scan.nulls[check.columns[0]] if isinstance(check.rule, r.NotNull) else 0
             self._row_check(check, broken.get(check.name, nulls))
 
-    def _count_values(self, asked: list[Check]) -> set[str]:
-        """Count rows and NULLs; returns the checks on ranges that the least and greatest values show to hold.
+    def _proven(self, asked: list[Check]) -> set[str]:
+        """The checks on ranges that the least and greatest values show to hold.
 
         DuckDB answers this from the statistics in Parquet files, without reading a row.
         """
-        columns = [name for name in self._types if name in self._table.found]
         ranges = [
             (check.name, quote(check.columns[0]), check.rule)
             for check in asked
             if isinstance(check.rule, r.Between) and self._types[check.columns[0]].name in _EXACT
         ]
-        parts = ["count(*)", *(f"count({quote(name)})" for name in columns)]
-        parts += [f"{side}({column})" for _, column, _ in ranges for side in ("min", "max")]
-        rows, *values = duck.one_row(self._connection, f"SELECT {', '.join(parts)} FROM {self.source}")
-        self._scan.rows = rows
-        self._scan.nulls = {name: rows - given for name, given in zip(columns, values, strict=False)}
-        extremes = values[len(columns) :]
+        if not ranges:
+            return set()
+        parts = [f"{side}({column})" for _, column, _ in ranges for side in ("min", "max")]
+        extremes = duck.one_row(self._connection, f"SELECT {', '.join(parts)} FROM {self.source}")
         return {
             name
             for place, (name, _, rule) in enumerate(ranges)
