@@ -25,7 +25,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "message.html"
         page.write_text(_PAGE.format(blocks=blocks))
-        command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=700,400",
+        command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=700,480",
                    "--disable-background-networking", f"--user-data-dir={folder}/user",
                    f"--screenshot={ROOT / 'docs/images/slack.png'}", page.as_uri()]  # fmt: skip
         subprocess.run(command, check=True, capture_output=True, timeout=60)  # noqa: S603 - our own page

@@ -105,10 +105,15 @@ def lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
         found.append(
             (
                 f"Error budget, {left['days']} days",
-                f"kept {left['attainment']:.2%} of the time, {left['spent']:.0%} spent",
+                f"kept {left['attainment']:.2%} of the time, {left['spent']:.0%} spent{_burning(left)}",
             )
         )
     return [(label, str(text)) for label, text in found if text]
+
+
+def _burning(left: Mapping[str, Any]) -> str:
+    """How fast a budget is being spent, where that is faster than it lasts."""
+    return f", burning {left['burn_rate']:.0f} times too fast" if left["burn_rate"] >= 2 else ""  # noqa: PLR2004 - below it is as good as even
 
 
 def _when(moment: str, now: str) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SILENT = timedelta(minutes=5)
 """A monitor that has not judged for so long is not there."""
+_TRIED = timedelta(days=1)
+"""A check that nobody has tried for so long is not wanted any more."""
 REMEMBERED = timedelta(days=7)
 """How long it is told that a message could not be delivered."""
 
@@ -62,7 +64,8 @@ def alarms(catalog: Catalog, now: datetime) -> list[Alarm]:
             Alarm("monitor silent", f"promises have not been judged for {ago}: is the scheduler at work?", silent)
         )
     found += _undelivered(catalog, now)
-    return found + [Alarm("checker broken", each.actual, each.since) for each in SlaStore(catalog).broken_checks()]
+    tried = (each for each in SlaStore(catalog).broken_checks() if now - each.checked_at < _TRIED)
+    return found + [Alarm("checker broken", each.actual, each.since) for each in tried]
 
 
 def _undelivered(catalog: Catalog, now: datetime) -> list[Alarm]:

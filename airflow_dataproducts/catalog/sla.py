@@ -11,7 +11,9 @@ import sqlalchemy as sa
 from airflow_dataproducts.catalog import tables
 from airflow_dataproducts.catalog import tables_sla as t
 from airflow_dataproducts.catalog.facts import only, probes, runs, shown
+from airflow_dataproducts.catalog.standing import HEARTBEAT, PAUSED, Status, row_of, status_of
 from airflow_dataproducts.catalog.statements import insert_if_new, upsert
+from airflow_dataproducts.sla.budgets import budget_of
 from airflow_dataproducts.sla.facts import Facts
 from airflow_dataproducts.sla.incidents import Incident
 from airflow_dataproducts.sla.promises import Promise
@@ -21,33 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from airflow_dataproducts.catalog.store import Catalog
+    from airflow_dataproducts.sla.budgets import Budget
     from airflow_dataproducts.sla.verdicts import Verdict
 
 REMEMBERED = timedelta(days=90)
 """How long an incident that is over is still counted."""
 _RULES = 3
 """Broken rules that a message names."""
-PAUSED = "_paused"
-"""The promise's name of the row that says whether Airflow leaves a product alone."""
-HEARTBEAT = ("", "monitor")
-"""Product and promise of the monitor's own row."""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How a promise stands."""
-
-    product: str
-    promise: str
-    state: str
-    actual: str
-    since: datetime
-    checked_at: datetime
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Product and promise."""
-        return self.product, self.promise
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +50,17 @@ class Observed:
 
     def judged(self, product: str, now: datetime) -> Iterator[tuple[Promise, Verdict]]:
         """Each promise of a product, in the manifest's order, with its verdict."""
-        for fields in self.specs[product]["promises"]:
-            promise = Promise(**fields)
+        for promise in self.promises(product):
             yield promise, judge(promise, self.facts[product], now)
+
+    def promises(self, product: str) -> Iterator[Promise]:
+        """Each promise of a product, in the manifest's order."""
+        yield from (Promise(**fields) for fields in self.specs[product]["promises"])
+
+    def budget(self, promise: Promise, now: datetime) -> Budget:
+        """The error budget of a promise."""
+        past = [each for each in self.incidents if each.key == (promise.product, promise.name)]
+        return budget_of((promise.kind, promise.target), past, self.facts[promise.product].known_since, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,27 +91,6 @@ class Changes:
     status: list[Status] = field(default_factory=list)
     incidents: list[Incident] = field(default_factory=list)
     messages: list[Told] = field(default_factory=list)
-
-
-def judging_of(product: str) -> str:
-    """The check whose row says whether the monitor could judge a product."""
-    return f"judging {product}"[:250]
-
-
-def probing_of(product: str, promise: str) -> str:
-    """The check whose row says whether a promise could be probed."""
-    return f"probing {product} {promise}"[:250]
-
-
-def broken_check(check: str, why: str, known: Status | None, now: datetime) -> Status:
-    """A check that could not be made, perhaps still: no breach of anybody's promise."""
-    since = known.since if known is not None and known.state == "broken" else now
-    return Status("", check, "broken", why, since, now)
-
-
-def mended(check: Status, now: datetime) -> Status:
-    """A check that can be made again."""
-    return Status("", check.promise, "ok", "", now, now)
 
 
 def thread_of(incident: Incident) -> str:
@@ -216,7 +185,7 @@ class SlaStore:
                 utc(row["known_since"]), paused.get(name), last, usual, seen.get(name, {}), found.get(name, {}),
                 marks.get(name, {}), row["drift"],
             )  # fmt: skip
-        known = (_status(row) for row in status)
+        known = (status_of(row) for row in status)
         return Observed(specs, facts, {each.key: each for each in known}, incidents)
 
     def failed_rules(self, runs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -243,7 +212,7 @@ class SlaStore:
             for each in changes.messages
         ]
         with self._catalog.transaction() as connection:
-            upsert(connection, t.sla_status, [_status_row(each) for each in changes.status])
+            upsert(connection, t.sla_status, [row_of(each) for each in changes.status])
             upsert(
                 connection, t.incidents, [_incident_row(each) for each in changes.incidents],
                 keep=("opened_at", "acknowledged_at", "acknowledged_by", "muted_until", "muted_why"),
@@ -262,14 +231,14 @@ class SlaStore:
     def note(self, check: Status) -> None:
         """Keep how a check of the monitor's own went."""
         with self._catalog.transaction() as connection:
-            upsert(connection, t.sla_status, [_status_row(check)])
+            upsert(connection, t.sla_status, [row_of(check)])
 
     def broken_checks(self) -> list[Status]:
         """Checks of the monitor's own that could not be made, the longest broken first."""
         broken = (t.sla_status.c.product_id == "") & (t.sla_status.c.state == "broken")
         with self._catalog.transaction() as connection:
             rows = connection.execute(sa.select(t.sla_status).where(broken).order_by(t.sla_status.c.since)).mappings()
-            return [_status(row) for row in rows]
+            return [status_of(row) for row in rows]
 
     def status(self, product: str | None = None) -> list[Status]:
         """How promises stand, of one product or all."""
@@ -282,7 +251,7 @@ class SlaStore:
             query = query.where(t.sla_status.c.product_id == product)
         with self._catalog.transaction() as connection:
             rows = connection.execute(query).mappings().all()
-        return [_status(row) for row in rows]
+        return [status_of(row) for row in rows]
 
     def incidents(self, product: str | None = None, *, only_open: bool = False, limit: int = 100) -> list[Incident]:
         """Incidents, newest first."""
@@ -346,19 +315,6 @@ def _incidents(connection: sa.Connection, now: datetime, product: str | None) ->
     remembered = t.incidents.c.resolved_at.is_(None) | (t.incidents.c.opened_at > now - REMEMBERED)
     query = only(sa.select(t.incidents).where(remembered), t.incidents, product)
     return [_incident(row) for row in connection.execute(query).mappings()]
-
-
-def _status(row: Any) -> Status:
-    return Status(
-        row["product_id"], row["promise"], row["state"], row["actual"], utc(row["since"]), utc(row["checked_at"])
-    )
-
-
-def _status_row(status: Status) -> dict[str, Any]:
-    return {
-        "product_id": status.product, "promise": status.promise, "state": status.state, "actual": status.actual,
-        "since": status.since, "checked_at": status.checked_at,
-    }  # fmt: skip
 
 
 def _rule(result: Mapping[str, Any], rows: int) -> str:

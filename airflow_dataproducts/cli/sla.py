@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,10 +16,12 @@ from airflow_dataproducts.exceptions import ConfigurationError
 from airflow_dataproducts.manifest.units import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from airflow_dataproducts.catalog.sla import Status
+    from airflow_dataproducts.catalog.sla import SlaStore
+    from airflow_dataproducts.catalog.standing import Status
     from airflow_dataproducts.catalog.store import Catalog
+    from airflow_dataproducts.sla.budgets import Budget
     from airflow_dataproducts.sla.incidents import Incident
 
 app = typer.Typer(help="How promises stand, and what to do about broken ones.", no_args_is_help=True)
@@ -35,8 +37,8 @@ def status(product: ProductArgument = None, *, output: FormatOption = Format.TEX
 
     with _catalog() as catalog:
         store = SlaStore(catalog)
-        found, incidents = store.status(product), store.incidents(product, only_open=True)
-    _show(found, incidents, output)
+        standing = _standing(store, datetime.now(UTC), product)
+    _show(standing, output)
 
 
 @app.command()
@@ -55,9 +57,9 @@ def check(
         store, now = SlaStore(catalog), datetime.now(UTC)
         monitor.sync(store, folder.absolute(), None, now)
         monitor.tick(store, now)
-        found, incidents = store.status(), store.incidents(only_open=True)
-    _show(found, incidents, output)
-    if any(each.state == "breached" for each in found):
+        standing = _standing(store, now)
+    _show(standing, output)
+    if any(each.state == "breached" for each in standing.promises):
         raise typer.Exit(1)
 
 
@@ -125,29 +127,47 @@ def _catalog() -> Iterator[Catalog]:
         yield catalog
 
 
-def _show(found: Sequence[Status], incidents: Sequence[Incident], output: Format) -> None:
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What the commands show: promises, the incidents that are open, and error budgets by product and promise."""
+
+    promises: Sequence[Status]
+    incidents: Sequence[Incident]
+    budgets: Mapping[tuple[str, str], Budget]
+
+
+def _standing(store: SlaStore, now: datetime, product: str | None = None) -> _Standing:
+    seen = store.observed(now, product)
+    promised = [promise for name in seen.specs for promise in seen.promises(name)]
+    budgets = {(each.product, each.name): seen.budget(each, now) for each in promised}
+    return _Standing(store.status(product), store.incidents(product, only_open=True), budgets)
+
+
+def _show(standing: _Standing, output: Format) -> None:
     if output is Format.JSON:
-        print_json(
-            {
-                "promises": [_plain(asdict(each)) for each in found],
-                "incidents": [_plain(asdict(each)) for each in incidents],
-            }
-        )
+        promises = [
+            {**_plain(asdict(each)), "budget": asdict(left) if (left := standing.budgets.get(each.key)) else None}
+            for each in standing.promises
+        ]
+        print_json({"promises": promises, "incidents": [_plain(asdict(each)) for each in standing.incidents]})
         return
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for heading in ("", "product", "promise", "found", "since", "incident"):
+    for heading in ("", "product", "promise", "found", "since", "budget left", "incident"):
         table.add_column(heading)
-    numbers = {each.key: each for each in incidents}
-    for each in found:
-        incident = numbers.get(each.key)
+    numbers = {each.key: each for each in standing.incidents}
+    for each in standing.promises:
+        incident, left = numbers.get(each.key), standing.budgets.get(each.key)
         told = f"{incident.id} {incident.state}{_part_of(incident)}" if incident else ""
         state = f"[{_COLOURS[each.state]}]{each.state}[/]"
-        table.add_row(state, each.product, each.promise, escape(each.actual), f"{each.since:%Y-%m-%d %H:%M}", told)
-    Console().print(table if found else "no promises are known yet; the monitor has not looked")
+        budget = f"{max(1 - left.spent, 0):.0%}" if left else ""
+        table.add_row(
+            state, each.product, each.promise, escape(each.actual), f"{each.since:%Y-%m-%d %H:%M}", budget, told
+        )
+    Console().print(table if standing.promises else "no promises are known yet; the monitor has not looked")
 
 
 def _part_of(incident: Incident) -> str:

@@ -25,7 +25,6 @@ from airflow_dataproducts.environment import site_catalog, site_settings
 from airflow_dataproducts.exceptions import CatalogError
 from airflow_dataproducts.operators.links import data_docs_path
 from airflow_dataproducts.runtime import docs_place
-from airflow_dataproducts.sla.budgets import budget_of
 from airflow_dataproducts.sla.incidents import Incident
 from airflow_dataproducts.sla.verdicts import utc
 
@@ -136,15 +135,13 @@ def sla(product_id: ProductDep, catalog: CatalogDep) -> dict[str, Any]:
         raise HTTPException(404, f"the promises of {product_id} are not known yet")
     found = []
     for promise, verdict in seen.judged(product_id, now):
-        past = [each for each in seen.incidents if each.key == (product_id, promise.name)]
-        left = budget_of((promise.kind, promise.target), past, seen.facts[product_id].known_since, now)
         found.append(
             {
                 "promise": promise.name,
                 "promised": promise.text,
                 "severity": promise.severity,
                 **asdict(verdict),
-                "budget": asdict(left),
+                "budget": asdict(seen.budget(promise, now)),
             }
         )
     open_ones = [_incident(each) for each in seen.incidents if each.product == product_id and each.resolved_at is None]

@@ -8,7 +8,8 @@ from datetime import timedelta
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataproducts.catalog.sla import HEARTBEAT, PAUSED, Changes, Status, broken_check, judging_of, mended
+from airflow_dataproducts.catalog.sla import Changes
+from airflow_dataproducts.catalog.standing import HEARTBEAT, PAUSED, Status, broken_check, judging_of, mended
 from airflow_dataproducts.exceptions import ManifestError
 from airflow_dataproducts.manifest.index import index
 from airflow_dataproducts.manifest.load import load_manifest

@@ -6,7 +6,7 @@ import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataproducts.catalog.sla import broken_check, mended, probing_of
+from airflow_dataproducts.catalog.standing import broken_check, mended, probing_of
 from airflow_dataproducts.exceptions import ConfigurationError, DataProductsError
 from airflow_dataproducts.runtime.run import log
 from airflow_dataproducts.sla.histogram import bucket

@@ -216,13 +216,11 @@ _JUDGES: dict[str, Callable[[Promise, Facts, datetime], Verdict]] = {
 def excess(promise: Promise, verdict: Verdict) -> str | None:
     """By how much a promise is broken, for people; None where what was found says it by itself."""
     found, limit = verdict.measured, promise.breach
-    if promise.kind == "landing" and found is not None:
-        return f"{duration(found)} after {verdict.due:%H:%M} UTC" if verdict.due else None
     if found is None or limit is None:
         return None
     if promise.kind in {"freshness", "duration"}:
         return f"{duration(found - limit)} more than {duration(limit)}"
-    return f"{share(limit - found)} below {share(limit)}"
+    return f"{(limit - found) * 100:.2g} points below {share(limit)}"
 
 
 def duration(seconds: float) -> str:
@@ -240,8 +238,7 @@ def duration(seconds: float) -> str:
 
 def share(value: float) -> str:
     """A share from 0 to 1 as a percentage, for people; never rounded up to one that was not reached."""
-    percent = value * 100
-    return f"{int(percent * 100) / 100:g}%"
+    return f"{int(value * 10_000 + 1e-6) / 100:g}%"  # the tiny rest is what binary fractions lose
 
 
 def utc(moment: datetime) -> datetime:

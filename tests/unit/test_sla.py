@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from airflow_dataproducts.alerts import messages, plain, slack
 from airflow_dataproducts.manifest.sla import Sla
+from airflow_dataproducts.notifications import links
 from airflow_dataproducts.plan import load_plan
 from airflow_dataproducts.sla.budgets import allowed_of, budget
 from airflow_dataproducts.sla.causes import Cause, cause_of
@@ -22,7 +23,7 @@ from airflow_dataproducts.sla.facts import Facts, LastRun, Probes, Shown
 from airflow_dataproducts.sla.histogram import bucket, quantile
 from airflow_dataproducts.sla.incidents import Event, details, go_on, opened, resolved
 from airflow_dataproducts.sla.promises import Promise, promises_of
-from airflow_dataproducts.sla.verdicts import Verdict, duration, judge, share
+from airflow_dataproducts.sla.verdicts import Verdict, duration, excess, judge, share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -275,11 +276,23 @@ def test_percentiles_are_near() -> None:
 )
 def test_durations_are_read_by_people(seconds: float, text: str) -> None:
     assert duration(seconds) == text
-    assert share(0.99999) == "99.99%"
+    assert (share(0.99999), share(0.57)) == ("99.99%", "57%")
+
+
+@pytest.mark.parametrize(
+    ("kind", "measured", "limit", "text"),
+    [
+        ("freshness", 7 * HOUR, 6 * HOUR, "1h more than 6h"), ("duration", 61.0, 60.0, "1s more than 1m"),
+        ("completeness", 0.97, 0.98, "1 points below 98%"), ("availability", 0.9985, 0.999, "0.05 points below 99.9%"),
+        ("volume", 3.0, None, None), ("landing", 60.0, None, None),
+    ],
+)  # fmt: skip
+def test_by_how_much_a_promise_is_broken(kind: str, measured: float, limit: float | None, text: str | None) -> None:
+    assert excess(promise(kind, breach=limit), Verdict("breached", "", measured=measured)) == text
 
 
 SPEC = {
-    "version": "2.1.0", "owner": {"team": "sales", "email": "s@example.com", "on_call": "<@U1>"}, "alerts": {"slack": "#sales"},
+    "version": "2.1.0", "owner": {"team": "sales", "email": "s@example.com", "on_call": "<@U1>"}, "alerts": {"slack": "#sales", "runbook": "https://wiki.example.com/orders"},
     "consumers": [{"team": "finance", "contact": "f@example.com"}], "promises": [], "upstream": [], "escalate_after": None,
 }  # fmt: skip
 
@@ -292,6 +305,14 @@ def told(kind: str = "opened", **more: Any) -> dict[str, Any]:
     incident = opened(fresh, verdict.window, details(fresh, verdict, cause_of(fresh, found, {}, NOW)), NOW)
     event = Event(kind, incident)  # type: ignore[arg-type]
     return {**messages.payload(event, SPEC, found, [incident], NOW), **more}
+
+
+MORE: dict[str, Any] = {
+    "others": ["published by 06:00 Europe/Berlin"], "rules": ["status is one of completed, pending: 3 of 1,000, such as shipped"],
+    "cause": "upstream late", "why": "waits for crm.segments <- crm.customers", "chain": ["crm.segments", "crm.customers"],
+    "cause_owner": {"team": "crm", "email": "crm@example.com"},
+}  # fmt: skip
+"""What a message says when there is more to say."""
 
 
 def test_a_message_says_what_people_ask() -> None:
@@ -314,15 +335,25 @@ def test_a_message_says_what_people_ask() -> None:
     assert "Actual: 7h old" in body
 
 
+def test_links_lead_to_the_run_its_log_the_catalog_and_the_runbook(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://airflow/")
+    run = "http://airflow/dags/sales.orders/runs/scheduled__2026-06-10T00%3A00%3A00%2B00%3A00"
+    catalog = "http://airflow/dataproducts/api/v1/products/sales.orders"
+    assert links(told(run_id="scheduled__2026-06-10T00:00:00+00:00")) == {
+        "DAG": "http://airflow/dags/sales.orders", "Run": run, "Log": f"{run}/tasks/extract.a", "Catalog": catalog,
+        "Quality": f"{catalog}/quality", "Runbook": "https://wiki.example.com/orders",
+    }  # fmt: skip
+    assert links(messages.digest("opened", [told()], NOW)) == {}
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "")
+    assert links(told(runbook=None)) == {}
+
+
 @pytest.mark.parametrize("kind", ["opened", "resolved", "digest"])
-def test_messages_are_what_they_were(kind: str) -> None:
+def test_messages_are_what_they_were(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Changed on purpose? DATAPRODUCTS_TEST_SNAPSHOTS=1 writes them anew; look at the difference."""
-    links = {"DAG": "http://airflow/dags/sales.orders", "Run": "http://airflow/dags/sales.orders/runs/r1"}
-    payload = messages.digest("opened", [told() for _ in range(12)], NOW) if kind == "digest" else told(kind)
-    made = (
-        json.dumps(slack.message(payload, links if kind != "digest" else {}, "<@U1>"), indent=1, ensure_ascii=False)
-        + "\n"
-    )
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://airflow")
+    payload = messages.digest("opened", [told() for _ in range(12)], NOW) if kind == "digest" else told(kind, **MORE)
+    made = json.dumps(slack.message(payload, links(payload), "<@U1>"), indent=1, ensure_ascii=False) + "\n"
     kept = Path(__file__).parent / "snapshots" / f"slack_{kind}.json"
     if os.environ.get("DATAPRODUCTS_TEST_SNAPSHOTS"):
         kept.write_text(made)
@@ -361,6 +392,8 @@ def test_the_report_tells_the_story() -> None:
     rows = [{"sent_at": NOW, "kind": "opened", "channel": "slack", "address": "#sales", "payload": told()}]
     text = plain.report(incident, rows, NOW + timedelta(hours=2))
     for part in (
+        "run r1, failed in extract.a",
+        "last good publish 2026-06-10T05:00",
         "# Incident 0: sales.orders, freshness",
         "2h until now",
         "opened sent by slack to #sales",

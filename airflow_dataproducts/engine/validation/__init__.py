@@ -76,6 +76,8 @@ def validate(
         ContractViolation: a rule's query is no SQL that DuckDB can answer.
         ConfigurationError: an expectation of the user's cannot be loaded.
     """
+    import pyarrow.dataset  # noqa: F401 - before there are two threads: no module is to be imported by both at once
+
     from airflow_dataproducts.engine.validation.split import Split
 
     with measured(step, tables, settings, before, says_types=says_types) as (connection, scanner):

@@ -186,7 +186,7 @@ class Judge:
     """
 
     def __init__(self) -> None:
-        preload()
+        import_gx()
         from airflow_dataproducts.engine.validation.served import ServedDatasource
 
         self.context = new_context()

@@ -7,6 +7,7 @@ and when no hash comes twice, no key does. Only keys whose hash came twice are c
 from __future__ import annotations
 
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from airflow_dataproducts.contract.ddl import all_given, names, quote
 from airflow_dataproducts.engine import duck
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from concurrent.futures import Future, ThreadPoolExecutor
 
     import duckdb
@@ -23,13 +24,15 @@ KEPT_IN_MEMORY = 8_000_000
 """Hashes kept in memory (8 bytes each); more wait in files, which keeps memory flat up to billions of rows."""
 _BITS = 8
 _PARTS = 2**_BITS
+_SHARES = (range(_PARTS // 2), range(_PARTS // 2, _PARTS))
+"""The parts that each of two threads sorts."""
 _BATCH = 250_000
 
 
 class KeySearch:
     """The search for the keys that several rows of a table have.
 
-    Reading the hashes keeps DuckDB's threads busy, sorting them one of ours; so a search is begun, and ended later.
+    Reading the hashes keeps DuckDB's threads busy, sorting them two of ours; so a search is begun, and ended later.
 
     Args:
         connection: a session.
@@ -44,23 +47,24 @@ class KeySearch:
         self._key = names(columns)
         self._given = all_given(columns)
         self._into = into
-        self._suspects: Future[list[Any]] | None = None
+        self._hashes = _Hashes()
+        self._suspects: list[Future[list[Any]]] = []
 
     def begin(self, pool: ThreadPoolExecutor) -> KeySearch:
-        """Read the hashes, and leave them to a thread to sort."""
+        """Read the hashes, and leave them to threads to sort."""
         query = f"SELECT hash({self._key}) AS h FROM {self._source} WHERE {self._given}"
-        hashes = _Hashes()
         for batch in self._connection.sql(query).to_arrow_reader(_BATCH):
-            hashes.add(batch.column(0).to_numpy(zero_copy_only=False))
-        self._suspects = pool.submit(hashes.repeated)
+            self._hashes.add(batch.column(0).to_numpy(zero_copy_only=False))
+        self._hashes.complete()
+        self._suspects = [pool.submit(self._hashes.repeated, parts) for parts in _SHARES]
         return self
 
     def end(self) -> int:
         """Make the table; returns the rows that share their key with another."""
         import pyarrow as pa
 
-        assert self._suspects is not None  # noqa: S101 - begun
-        found = self._suspects.result()
+        with closing(self._hashes):
+            found = [array for each in self._suspects for array in each.result()]
         into = quote(self._into)
         if not found:
             self._connection.execute(
@@ -104,20 +108,29 @@ class _Hashes:
         if self._rows >= KEPT_IN_MEMORY:
             self._spill()
 
-    def repeated(self) -> list[Any]:
-        """The hashes that came more than once."""
+    def complete(self) -> None:
+        """No more hashes will come."""
+        if self._folder is not None:
+            self._spill()
+
+    def repeated(self, parts: Iterable[int]) -> list[Any]:
+        """The hashes of some parts that came more than once."""
+        return [array for number in parts for array in _repeated(self._part(number))]
+
+    def close(self) -> None:
+        """Let all of them go."""
+        self._parts = []
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def _part(self, number: int) -> Any:
         import numpy as np
 
-        try:
-            if self._folder is not None:
-                self._spill()
-                files = sorted(Path(self._folder.name).iterdir())
-                return [array for file in files for array in _repeated(np.fromfile(file, np.uint64))]
-            return [array for pieces in self._parts if pieces for array in _repeated(np.concatenate(pieces))]
-        finally:
-            self._parts = []
-            if self._folder is not None:
-                self._folder.cleanup()
+        if self._folder is None:
+            pieces = self._parts[number]
+            return np.concatenate(pieces) if pieces else np.empty(0, np.uint64)
+        file = Path(self._folder.name, f"{number:03}")
+        return np.fromfile(file, np.uint64) if file.exists() else np.empty(0, np.uint64)
 
     def _spill(self) -> None:
         import numpy as np
