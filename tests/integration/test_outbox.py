@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pagerduty
 import pytest
 import sqlalchemy as sa
 
@@ -20,6 +21,7 @@ from airflow_dataproducts.runtime import monitor, sending
 from tests.integration import own_notifier
 from tests.integration.dying import Calls
 from tests.integration.kafka_brokers import CONTEXT
+from tests.integration.pager import pager
 from tests.integration.post_office import post_office
 from tests.integration.watching import EXPIRE, MANIFEST, NOW, Clock, publish
 
@@ -196,3 +198,36 @@ def test_a_monitor_that_is_killed_anywhere_loses_nothing(tmp_path: Path, write: 
         assert all(row["sent_at"] for row in rows)
         assert len(texts) <= 3, "one may have been on its way"
     assert killed > 8
+
+
+def test_one_incident_is_one_alert_in_pagerduty(
+    store: SlaStore, catalog: Catalog, tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow's own hook and PagerDuty's own client, to a server here."""
+    write(
+        MANIFEST.replace("NAME", "up")
+        .replace("INPUT", "{path: a.csv}")
+        .replace('slack: "#things"', "also: [pagerduty]"),
+        folder="up",
+    )
+    monitor.sync(store, tmp_path, None, NOW - timedelta(days=2))
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_PAGERDUTY_EVENTS_DEFAULT", json.dumps({"conn_type": "pagerduty_events", "password": "k" * 32})
+    )
+    with pager() as (address, taken):
+        monkeypatch.setattr(pagerduty.EventsApiV2Client, "url", "")  # in place of what refuses addresses without https
+        monkeypatch.setattr(pagerduty.EventsApiV2Client, "default_base_url", address)
+        monitor.tick(store, NOW)
+        assert sending.flush(Outbox(catalog), channel, Clock(), EXPIRE).sent == 1
+        publish(catalog, "up", NOW + timedelta(minutes=1))
+        monitor.tick(store, NOW + timedelta(minutes=2))
+        clock = Clock()
+        clock.now += timedelta(minutes=2)
+        assert sending.flush(Outbox(catalog), channel, clock, EXPIRE).sent == 1
+    opened, over = taken
+    assert (opened["event_action"], over["event_action"]) == ("trigger", "resolve")
+    assert opened["dedup_key"] == over["dedup_key"]
+    assert opened["routing_key"] == "k" * 32
+    assert opened["payload"]["severity"] == "error"
+    assert opened["payload"]["summary"].startswith("test.up@1.0.0 breaks its promise")
+    assert "nothing published" in opened["payload"]["custom_details"]
