@@ -103,7 +103,8 @@ The manifest is loaded with its validation, its contract compiled and its page w
 Orders have 11 columns and 17 checks (bench/orders); dirty ones have 1% bad rows in each of 9 ways. The floor is the same checks as
 one aggregate and one GROUP BY per key, by hand. Both are timed from opening DuckDB to closing it. Peers run the same contract in
 their own language, telemetry off, each in an environment of its own; soda-core reads the file through a DuckDB view. A cold process
-is `dataproducts validate` as a user starts it. Medians of 3 rounds in turns.""",
+is `dataproducts validate` as a user starts it. Peak memory is that of a process and its children together, each at its own peak.
+Medians of 3 rounds in turns.""",
     "dataplane": """\
 Rows have 9 columns: integers, texts, a numeric(12,2), a date and a timestamptz. Every way is a process of its own, timed without its
 imports, three times in turns; once where rows are fewer or more. COPY to nowhere is PostgreSQL's own client. By hand is ADBC to one
@@ -111,7 +112,8 @@ Parquet file, a cast in DuckDB and write_deltalake, without validation on either
 commit alone: the files are there.""",
     "promises": """\
 Every product has published twice; one in a hundred is too old, and its incident is open. CPU is that of the monitor's own process, the
-median of three ticks; what a database's server does beside it is not in it.""",
+median of three ticks; what a database's server does beside it is not in it. Messages are timed from the moment that a promise breaks, at six
+moments of the monitor's minute, until a server that speaks Slack's API has them.""",
     "airflow": "A running Airflow with its scheduler, DAG processor and API server.",
 }
 """What a reader must know of each section, in the page's order."""
