@@ -72,7 +72,7 @@ class Told:
         thread: the incident that it is about: messages of one are sent in their order.
         channel: slack, email, pagerduty or notifier.
         address: where in that channel.
-        kind: opened, reminder, escalated, resolved, affects, review or digest.
+        kind: opened, reminder, escalated, resolved, affects, also, review or digest.
         payload: what it says, as plain values.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from contextlib import contextmanager
@@ -97,8 +98,18 @@ def _parquet_errors(files: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except duckdb.Error:
-        broken = next((file for file in files if Path(file).read_bytes()[-4:] != _MAGIC), files[0])
+        broken = next((file for file in files if not _ends_as_parquet(file)), files[0])
         raise SourceChangedError(f"{broken} cannot be read as Parquet") from None
+
+
+def _ends_as_parquet(file: str) -> bool:
+    """Whether a file is there and ends as Parquet does; large ones are not read for that."""
+    try:
+        with Path(file).open("rb") as opened:
+            opened.seek(-len(_MAGIC), os.SEEK_END)
+            return opened.read() == _MAGIC
+    except OSError:  # it has gone, or is too short
+        return False
 
 
 def _read_by_duckdb(

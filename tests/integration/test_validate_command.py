@@ -281,10 +281,11 @@ def test_rows_measured_in_a_process_of_their_own_are_judged_alike(tmp_path: Path
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux alone")
 def test_what_goes_wrong_in_a_process_of_its_own_is_one_line(tmp_path: Path) -> None:
     manifest = str(ROOT / "bench" / "orders" / "product.yaml")
-    (tmp_path / "broken.parquet").write_text("no Parquet")
-    found = apart(manifest, "--data", str(tmp_path / "broken.parquet"))
-    assert found.returncode == 1
-    assert found.stderr.splitlines()[1:] == [f"{tmp_path}/broken.parquet cannot be read as Parquet"]
+    for content in ("no Parquet", ""):
+        (tmp_path / "broken.parquet").write_text(content)
+        found = apart(manifest, "--data", str(tmp_path / "broken.parquet"))
+        assert found.returncode == 1
+        assert found.stderr.splitlines()[1:] == [f"{tmp_path}/broken.parquet cannot be read as Parquet"]
     file = str(orders(tmp_path / "orders.parquet", 500_000, dirty=True))
     found = apart(manifest, "--data", file, "--memory-limit", "1MB")
     assert found.returncode == 2
