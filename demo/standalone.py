@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import httpx
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_fixed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -80,9 +81,13 @@ class Airflow:
 
     def _answer(self, method: str, path: str, body: Any = None) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        response = httpx.request(method, self.url + path, json=body, headers=headers, timeout=30)
-        response.raise_for_status()
-        return response
+
+        def once() -> httpx.Response:
+            response = httpx.request(method, self.url + path, json=body, headers=headers, timeout=30)
+            response.raise_for_status()
+            return response
+
+        return once() if method == "GET" else _patiently(once)
 
     def wait_until_healthy(self) -> None:
         """Wait for the API and all that it watches over, and log in."""
@@ -216,6 +221,21 @@ def local_environment(home: Path, settings: Mapping[str, str]) -> tuple[dict[str
         **settings,
     }
     return environment, password
+
+
+def _is_locked(error: BaseException) -> bool:
+    return isinstance(error, httpx.HTTPStatusError) and error.response.status_code == httpx.codes.INTERNAL_SERVER_ERROR
+
+
+@retry(
+    retry=retry_if_exception(_is_locked),
+    stop=stop_after_attempt(10),
+    wait=wait_fixed(1),
+    reraise=True,
+)
+def _patiently(write: Callable[[], httpx.Response]) -> httpx.Response:
+    """A write, again where Airflow could not do it: its SQLite is locked now and then on a busy machine, and nothing was done."""
+    return write()
 
 
 def _healthy(answer: dict[str, dict[str, Any]]) -> bool:
