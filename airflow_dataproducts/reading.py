@@ -21,6 +21,8 @@ def open_output(product_id: str, output: str | None = None) -> pads.Dataset:
 
     Raises:
         SourceChangedError: there is no such published output.
+        SourceError: its store cannot be read.
+        ConfigurationError: its Airflow connection is missing.
     """
     with site_catalog(site_settings()) as catalog:
         outputs = {row["output"]: row for row in catalog.current(product_id)}

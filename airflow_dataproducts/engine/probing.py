@@ -10,6 +10,7 @@ from airflow_dataproducts.engine.dialect import in_postgres
 from airflow_dataproducts.engine.masking import without_values
 from airflow_dataproducts.engine.sources import sql
 from airflow_dataproducts.engine.targets import open_published
+from airflow_dataproducts.engine.targets.failures import one_line
 from airflow_dataproducts.exceptions import SourceError
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def _in_duckdb(tables: Mapping[str, Place], query: str | None, connections: Conn
         for name, (kind, location, connection) in tables.items():
             data = open_published(kind, location, connection, connections)
             if query is None:
-                data.head(1)
+                with one_line(f"{location} cannot be read", SourceError):
+                    data.head(1)
             else:
                 duck.add_table(session, name, data)
         if query is not None:

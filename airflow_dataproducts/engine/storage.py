@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from airflow_dataproducts.engine.connections import ConnectionInfo
 
-_S3_TRIES = 10
-"""As many as delta-rs makes: a store that fails now and then is no reason to fail a task."""
+S3_TRIES = 10
+"""Of one request, by every client: a store that fails now and then is no reason to fail a task."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -146,7 +146,7 @@ def _s3_filesystem(options: Mapping[str, str]) -> FileSystem:
         region=options["AWS_REGION"],
         endpoint_override=endpoint.netloc or None,
         scheme=endpoint.scheme or "https",
-        retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=_S3_TRIES),
+        retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=S3_TRIES),
         connect_timeout=10,
         request_timeout=30,
     )
@@ -165,6 +165,6 @@ def s3_client(place: Place) -> Any:
         region_name=place.options["AWS_REGION"],
         endpoint_url=place.options.get("AWS_ENDPOINT_URL"),
         config=Config(
-            retries={"mode": "standard", "total_max_attempts": _S3_TRIES}, connect_timeout=10, read_timeout=30
+            retries={"mode": "standard", "total_max_attempts": S3_TRIES}, connect_timeout=10, read_timeout=30
         ),
     )

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.engine.storage import s3_client
-from airflow_dataproducts.exceptions import PublishError
+from airflow_dataproducts.engine.targets.failures import one_line
 from airflow_dataproducts.runtime.closing import quarantine_place
 
 if TYPE_CHECKING:
@@ -43,19 +43,13 @@ def apply(run: Run, rules: Rules) -> None:
     Raises:
         PublishError: a bucket's rules cannot be read or set.
     """
-    from botocore.exceptions import ClientError
-
     for bucket, wanted in rules.items():
         client = s3_client(_place_in(run, bucket))
-        try:
+        with one_line(f"the lifecycle rules of the bucket {bucket} were not set"):
             there = _rules_of(client, bucket)
             ours = {rule["ID"] for rule in wanted}
             kept = [rule for rule in there if rule.get("ID") not in ours]
             client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [*kept, *wanted]})
-        except ClientError as error:
-            raise PublishError(
-                f"the lifecycle rules of the bucket {bucket} were not set: {error.response['Error']['Code']}"
-            ) from None
 
 
 def _rules_of(client: Any, bucket: str) -> list[dict[str, Any]]:

@@ -51,9 +51,17 @@ sla:
 """
 
 
-@pytest.mark.parametrize("to", ["{to: delta}", "{to: postgres, connection: db, table: mart.things}"])
+@pytest.mark.parametrize(
+    ("to", "lost"),
+    [
+        ("{to: delta}", "*"),
+        ("{to: delta}", "**/*.parquet"),
+        ("{to: parquet}", "**/*.parquet"),
+        ("{to: postgres, connection: db, table: mart.things}", None),
+    ],
+)
 def test_outputs_are_probed_as_consumers_read_them(
-    tmp_path: Path, write: Write, database: psycopg.Connection, to: str
+    tmp_path: Path, write: Write, database: psycopg.Connection, to: str, lost: str | None
 ) -> None:
     home = Home(
         tmp_path / "home",
@@ -79,10 +87,11 @@ def test_outputs_are_probed_as_consumers_read_them(
     assert states["availability"] == ("ok", "100%, 2 of 2 probes")
     assert states["latency.count"][0] == "ok"
     assert states["latency.slow"][0] == "breached"
-    if "delta" in to:
-        shutil.rmtree(home.data / "probed" / "things")
-    else:
+    if lost is None:
         database.execute("DROP SCHEMA mart CASCADE")
+    else:
+        for path in list((home.data / "probed").glob(lost)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     probe(10)
     monitor.tick(store, NOW + timedelta(minutes=11))
     found = {each.promise: each for each in store.status()}["availability"]

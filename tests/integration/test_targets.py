@@ -11,18 +11,20 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pytest
 
-from airflow_dataproducts.engine import layout, staging
+from airflow_dataproducts.engine import layout, staging, storage
 from airflow_dataproducts.engine.storage import open_place
 from airflow_dataproducts.engine.targets import Keep, open_published
-from airflow_dataproducts.exceptions import PublishError, SourceChangedError
+from airflow_dataproducts.exceptions import PublishError, SourceChangedError, SourceError
 from tests.integration.conftest import info_of
 from tests.integration.shelf import COLUMNS, Shelf
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from airflow_dataproducts.settings import Settings
 
+NOTHING_THERE = "http://127.0.0.1:1"  # port 1 is tcpmux's, that nobody serves
 AT_ONCE = Keep(3, dt.timedelta(seconds=-5))
 """Three versions, however young the others are."""
 
@@ -424,3 +426,36 @@ class TestPostgres:
         with pytest.raises(PublishError) as caught:
             shelf.publish("r1", {1: "a"})
         assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shelf", ["s3-delta", "s3-parquet", "s3-iceberg"], indirect=True)
+def test_a_store_that_cannot_be_reached_is_told_of_in_one_line(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf.publish("r1", {1: "a"})
+    revision = shelf.target().versions()[0].revision
+    monkeypatch.setenv("AWS_ENDPOINT_URL", NOTHING_THERE)
+    monkeypatch.setattr(storage, "S3_TRIES", 2)
+    target = shelf.target()
+    ways: dict[str, Callable[[], Any]] = {
+        "published": lambda: target.published("r1"),
+        "current": lambda: target.current(("id",)),
+        "versions": target.versions,
+        "rollback": lambda: target.rollback(revision),
+        "tidy": lambda: target.tidy(AT_ONCE),
+        "publish": lambda: shelf.publish("r2", {2: "b"}),
+        "read": shelf.seen,
+    }
+    for name, way in ways.items():
+        with pytest.raises(SourceError if name == "read" else PublishError) as found:
+            way()
+        told = str(found.value)
+        assert "things" in told, name
+        assert "\n" not in told and "\x1b" not in told and "secret" not in told, name  # noqa: PT018 - one rule
+
+
+def test_a_version_whose_files_are_gone_is_not_one_without_rows(tmp_path: Path, settings: Settings) -> None:
+    shelf = Shelf({"to": "parquet", "location": str(tmp_path / "things")}, settings)
+    shelf.publish("r1", {1: "a"})
+    for file in tmp_path.rglob("*.parquet"):
+        file.unlink()
+    with pytest.raises(SourceError, match="are gone"):
+        shelf.seen()

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.contract import modes
 from airflow_dataproducts.contract.ddl import quote
-from airflow_dataproducts.engine import layout, staging
+from airflow_dataproducts.engine import layout, staging, storage
 from airflow_dataproducts.engine.staging import Stream
 from airflow_dataproducts.engine.targets import PastVersion, Publication
 from airflow_dataproducts.engine.targets.delta_actions import additions, own_files, removals
-from airflow_dataproducts.exceptions import PublishError, SourceChangedError
+from airflow_dataproducts.engine.targets.failures import one_line
+from airflow_dataproducts.exceptions import PublishError, SourceChangedError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     import pyarrow as pa
     import pyarrow.dataset as pads
@@ -49,39 +51,37 @@ class DeltaTarget:
 
     def published(self, run_id: str) -> Publication | None:
         """See :class:`airflow_dataproducts.engine.targets.Target`."""
-        table = _open(self._place)
-        if table is None or not _is_visible(table, run_id):
-            return None
-        own = (str(each["version"]) for each in table.history(_RECENT) if each.get("run_id") == run_id)
-        return self._publication(table, next(own, None))
+        with self._reading():
+            table = _open(self._place)
+            if table is None or not _is_visible(table, run_id):
+                return None
+            own = (str(each["version"]) for each in table.history(_RECENT) if each.get("run_id") == run_id)
+            return self._publication(table, next(own, None))
 
     def publish(self, request: Request) -> Publication:
         """See :class:`airflow_dataproducts.engine.targets.Target`."""
-        from deltalake.exceptions import DeltaError
-
         done = self.published(request.run_id)
         if done is not None:
             return done
-        try:
+        with one_line(f"output {request.name}: the Delta table {self._place.uri} was not changed"):
             self._commit(request)
-        except (DeltaError, OSError) as error:
-            raise PublishError(
-                f"output {request.name}: the Delta table {self._place.uri} was not changed: {_line(error)}"
-            ) from None
-        return self._publication(self._table())
+        with self._reading():
+            return self._publication(self._table())
 
     def current(self, _columns: tuple[str, ...]) -> pads.Dataset | None:
         """See :class:`airflow_dataproducts.engine.targets.Target`."""
-        return open_dataset(self._place) if _open(self._place) is not None else None
+        with self._reading():
+            return open_dataset(self._place) if _open(self._place) is not None else None
 
     def versions(self) -> list[PastVersion]:
         """See :class:`airflow_dataproducts.engine.targets.Target`."""
         from datetime import UTC, datetime
 
-        table = _open(self._place)
-        if table is None:
+        with self._reading():
+            table = _open(self._place)
+            commits = [] if table is None else table.history()
+        if not commits:
             return []
-        commits = table.history()
         line = _line_of_versions(commits)
         return [
             PastVersion(
@@ -94,41 +94,34 @@ class DeltaTarget:
 
     def rollback(self, revision: str) -> Publication:
         """See :class:`airflow_dataproducts.engine.targets.Target`."""
-        from deltalake.exceptions import DeltaError
-
-        table = self._table()
         known = {version.revision: version for version in self.versions()}
         if revision not in known:
             raise PublishError(f"{self._place.uri} has no version {revision} (it has {', '.join(known)})")
-        if known[revision].current:
-            return self._publication(table, revision)
         runs = {version.run_id for version in known.values() if version.run_id is not None}
-        try:
+        with one_line(f"{self._place.uri} was not rolled back"):
+            table = self._table()
+            if known[revision].current:
+                return self._publication(table, revision)
             then = self._table(int(revision))
             changed = [run for run in sorted(runs) if _is_visible(then, run) != _is_visible(table, run)]
             # A commit that removes files and adds others back, and says of each run whether its rows are visible now.
             table.restore(int(revision), commit_properties=_properties(table, changed, {"rollback_to": revision}))
-        except (DeltaError, OSError) as error:
-            raise PublishError(f"{self._place.uri} was not rolled back: {_line(error)}") from None
-        return self._publication(self._table(), revision)
+        with self._reading():
+            return self._publication(self._table(), revision)
 
     def tidy(self, keep: Keep) -> int:
         """See :class:`airflow_dataproducts.engine.targets.Target`."""
-        from deltalake.exceptions import DeltaError
-
-        table = _open(self._place)
-        if table is None:
-            return 0
         newest = [int(version.revision) for version in self.versions()[: keep.versions]]
         hours = max(int(keep.duration.total_seconds() // 3600), 0)
-        # The full listing finds what killed attempts left, too; neither is touched before its time.
-        vacuum = partial(table.vacuum, hours, enforce_retention_duration=False, full=True, keep_versions=newest)
-        try:
+        with one_line(f"{self._place.uri} was not tidied"):
+            table = _open(self._place)
+            if table is None:
+                return 0
+            # The full listing finds what killed attempts left, too; neither is touched before its time.
+            vacuum = partial(table.vacuum, hours, enforce_retention_duration=False, full=True, keep_versions=newest)
             gone = vacuum(dry_run=True)
             if gone:  # it leaves commits of its own in the log
                 vacuum(dry_run=False)
-        except (DeltaError, OSError) as error:
-            raise PublishError(f"{self._place.uri} was not tidied: {_line(error)}") from None
         return len(gone)
 
     def _commit(self, request: Request) -> None:
@@ -152,7 +145,7 @@ class DeltaTarget:
         if table is None:
             create_table_with_add_actions(
                 self._place.uri, as_delta, adds, partition_by=partitions, description=output.description or None,
-                storage_options=dict(self._place.options), commit_properties=properties,
+                storage_options=_options(self._place), commit_properties=properties,
             )  # fmt: skip
         elif output.publish.mode == "replace":
             table.create_write_transaction(adds, "overwrite", as_delta, partitions, commit_properties=properties)
@@ -179,6 +172,9 @@ class DeltaTarget:
         copied = layout.open_files(folder, staged.folders)
         return copied, own_files(self._place, copied) or []
 
+    def _reading(self) -> AbstractContextManager[None]:
+        return one_line(f"the Delta table {self._place.uri} cannot be read")
+
     def _publication(self, table: DeltaTable, revision: str | None = None) -> Publication:
         return Publication("delta", self._place.uri, revision or str(table.version()), _count(table))
 
@@ -199,36 +195,38 @@ def open_dataset(place: Place, version: int | None = None) -> pads.Dataset:
         version: Delta's number of it; None for the current one.
 
     Raises:
+        SourceError: it cannot be read.
         SourceChangedError: there is no table, or no such version.
     """
     import pyarrow.dataset as pads
     from deltalake.exceptions import DeltaError
 
-    table = _open(place)
-    if table is None:
-        raise SourceChangedError(f"there is no Delta table at {place.uri}")
-    if version is not None:
-        try:
-            table.load_as_version(version)
-        except DeltaError:
-            raise SourceChangedError(f"the Delta table at {place.uri} has no version {version}") from None
-    found = table.to_pyarrow_dataset()
-    files = table.file_uris()
-    if place.is_local and files and not table.metadata().partition_columns:
-        # As plain files, DuckDB reads them itself, and knows their statistics.
-        return pads.dataset(files, schema=found.schema, format="parquet")
-    return found
+    with one_line(f"the Delta table {place.uri} cannot be read", SourceError):
+        table = _open(place)
+        if table is None:
+            raise SourceChangedError(f"there is no Delta table at {place.uri}")
+        if version is not None:
+            try:
+                table.load_as_version(version)
+            except DeltaError:
+                raise SourceChangedError(f"the Delta table at {place.uri} has no version {version}") from None
+        found = table.to_pyarrow_dataset()
+        files = table.file_uris()
+        if place.is_local and files and not table.metadata().partition_columns:
+            # As plain files, DuckDB reads them itself, and knows their statistics.
+            return pads.dataset(files, schema=found.schema, format="parquet")
+        return found
 
 
 def _open(place: Place) -> DeltaTable | None:
     from deltalake import DeltaTable
 
-    options = dict(place.options)
+    options = _options(place)
     return DeltaTable(place.uri, storage_options=options) if DeltaTable.is_deltatable(place.uri, options) else None
 
 
-def _line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0]
+def _options(place: Place) -> dict[str, str]:
+    return {**place.options, "max_retries": str(storage.S3_TRIES)}
 
 
 def _line_of_versions(commits: list[dict[str, Any]]) -> list[int]:

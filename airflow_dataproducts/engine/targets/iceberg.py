@@ -18,10 +18,11 @@ from airflow_dataproducts.engine.staging import Stream
 from airflow_dataproducts.engine.storage import open_place
 from airflow_dataproducts.engine.targets import PastVersion, Publication
 from airflow_dataproducts.engine.targets.delta_actions import own_files
-from airflow_dataproducts.engine.targets.iceberg_catalog import one_line, open_catalog
+from airflow_dataproducts.engine.targets.failures import one_line
+from airflow_dataproducts.engine.targets.iceberg_catalog import open_catalog
 from airflow_dataproducts.engine.targets.iceberg_schema import adapt, optional, readable, rows_as
 from airflow_dataproducts.engine.targets.merging import merged
-from airflow_dataproducts.exceptions import PublishError, SourceChangedError
+from airflow_dataproducts.exceptions import PublishError, SourceChangedError, SourceError
 
 if TYPE_CHECKING:
     import pyarrow.dataset as pads
@@ -265,9 +266,10 @@ def open_dataset(name: str, info: ConnectionInfo) -> pads.Dataset:
     """The current version of a table, fixed for as long as the dataset is used.
 
     Raises:
+        SourceError: it cannot be read.
         SourceChangedError: there is no table, or nothing in it.
     """
-    with one_line(f"the Iceberg table {name} in {info.id} cannot be read"):
+    with one_line(f"the Iceberg table {name} in {info.id} cannot be read", SourceError):
         table = load(open_catalog(info), name)
         if table is None or table.current_snapshot() is None:
             raise SourceChangedError(f"there is no Iceberg table {name} in {info.id}")

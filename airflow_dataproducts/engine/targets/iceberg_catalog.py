@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_dataproducts.engine.storage import s3_options
-from airflow_dataproducts.exceptions import ConfigurationError, DataProductsError, PublishError
+from airflow_dataproducts.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from pyiceberg.catalog import Catalog
 
     from airflow_dataproducts.engine.connections import ConnectionInfo
 
-_THEIRS = ("pyiceberg", "sqlalchemy", "requests", "botocore")
 _STORE = {
     "s3.access-key-id": "AWS_ACCESS_KEY_ID", "s3.secret-access-key": "AWS_SECRET_ACCESS_KEY",
     "s3.session-token": "AWS_SESSION_TOKEN", "s3.region": "AWS_REGION", "s3.endpoint": "AWS_ENDPOINT_URL",
@@ -57,21 +55,3 @@ def _address(info: ConnectionInfo) -> Mapping[str, str]:
     uri = host if "://" in host else f"https://{host}"
     credential = {"credential": f"{info.login}:{info.password or ''}"} if info.login else {}
     return {"type": "rest", "uri": f"{uri}:{info.port}" if info.port else uri, **credential}
-
-
-@contextmanager
-def one_line(subject: str) -> Iterator[None]:
-    """Turns whatever a catalog, its database or the store says into one line."""
-    try:
-        yield
-    except DataProductsError:
-        raise
-    except Exception as error:
-        if not isinstance(error, OSError | ValueError) and not type(error).__module__.startswith(_THEIRS):
-            raise
-        raise PublishError(f"{subject}: {_line(error)}") from None
-
-
-def _line(error: Any) -> str:
-    text = str(getattr(error, "orig", None) or error).strip()  # SQLAlchemy puts the statement and its values behind
-    return text.splitlines()[0] if text else type(error).__name__

@@ -11,7 +11,6 @@ import hashlib
 import json
 import uuid
 from base64 import b64decode, b64encode
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,17 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.engine import duck, layout, staging
 from airflow_dataproducts.engine.staging import Stream
-from airflow_dataproducts.engine.storage import Place, is_full
 from airflow_dataproducts.engine.targets import PastVersion, Publication
+from airflow_dataproducts.engine.targets.failures import one_line
 from airflow_dataproducts.engine.targets.merging import merged
 from airflow_dataproducts.engine.targets.pointer import open_pointer
-from airflow_dataproducts.exceptions import PublishError, SourceChangedError
+from airflow_dataproducts.exceptions import PublishError, SourceChangedError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     import pyarrow.dataset as pads
 
+    from airflow_dataproducts.engine.storage import Place
     from airflow_dataproducts.engine.targets import Keep, Request
     from airflow_dataproducts.settings import Settings
 
@@ -76,12 +76,13 @@ class ParquetTarget:
 
     def published(self, run_id: str) -> Publication | None:
         """See :class:`airflow_dataproducts.engine.targets.Target`."""
-        current = self._current()
+        with self._reading():
+            current = self._current()
         return self._publication(current) if current and run_id in current.runs else None
 
     def publish(self, request: Request) -> Publication:
         """See :class:`airflow_dataproducts.engine.targets.Target`."""
-        with self._errors(f"output {request.name}: "), self._pointer.turn():
+        with self._changing(f"output {request.name}: "), self._pointer.turn():
             current = self._current()
             if current and request.run_id in current.runs:
                 return self._publication(current)
@@ -91,12 +92,14 @@ class ParquetTarget:
 
     def current(self, _columns: tuple[str, ...]) -> pads.Dataset | None:
         """See :class:`airflow_dataproducts.engine.targets.Target`."""
-        return open_dataset(self._place) if self._pointer.current() else None
+        with self._reading():
+            return open_dataset(self._place) if self._pointer.current() else None
 
     def versions(self) -> list[PastVersion]:
         """See :class:`airflow_dataproducts.engine.targets.Target`."""
-        current, undone = self._pointer.current(), self._undone()
-        found = [read_version(self._versions / name) for name in self._folders() if self._is_whole(name)]
+        with self._reading():
+            current, undone = self._pointer.current(), self._undone()
+            found = [read_version(self._versions / name) for name in self._folders() if self._is_whole(name)]
         return [
             PastVersion(
                 each.name,
@@ -114,25 +117,26 @@ class ParquetTarget:
         known = [version.revision for version in self.versions()]
         if revision not in known:
             raise PublishError(f"{self._place.uri} has no version {revision} (it has {', '.join(known)})")
-        with self._errors(), self._pointer.turn():
+        with self._changing(), self._pointer.turn():
             current = self._pointer.current()
             if current != revision:
                 taken_back = known[: known.index(revision)]
                 undone = sorted((self._undone() - {revision}) | set(taken_back))
                 (self._versions / _UNDONE_FILE).write_text(json.dumps(undone))
                 self._pointer.switch(current, revision)
-        return self._publication(read_version(self._versions / revision))
+            return self._publication(read_version(self._versions / revision))
 
     def tidy(self, keep: Keep) -> int:
         """See :class:`airflow_dataproducts.engine.targets.Target`. The current version stays whatever its name."""
-        current = self._pointer.current()
         # Names begin with their time, so they compare as times.
         young = f"{datetime.now(UTC) - keep.duration:{_STAMP}}"
-        others = [name for name in sorted(self._folders(), reverse=True) if name != current]
-        newer = [name for name in others if self._is_whole(name)][: max(keep.versions - 1, 0)]
-        gone = [name for name in others if name < young and name not in newer]
-        for name in gone:
-            (self._versions / name).remove()
+        with one_line(f"{self._place.uri} was not tidied"):
+            current = self._pointer.current()
+            others = [name for name in sorted(self._folders(), reverse=True) if name != current]
+            newer = [name for name in others if self._is_whole(name)][: max(keep.versions - 1, 0)]
+            gone = [name for name in others if name < young and name not in newer]
+            for name in gone:
+                (self._versions / name).remove()
         return len(gone)
 
     @property
@@ -249,13 +253,11 @@ class ParquetTarget:
     def _publication(self, version: Version) -> Publication:
         return Publication("parquet", self._place.uri, version.name, version.rows)
 
-    @contextmanager
-    def _errors(self, subject: str = "") -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            reason = "the disk is full" if is_full(error) else error.strerror or str(error)
-            raise PublishError(f"{subject}{self._place.uri} was not changed: {reason}") from None
+    def _changing(self, subject: str = "") -> AbstractContextManager[None]:
+        return one_line(f"{subject}{self._place.uri} was not changed")
+
+    def _reading(self) -> AbstractContextManager[None]:
+        return one_line(f"{self._place.uri} cannot be read")
 
 
 def _link(source: Place, folder: Place, file: str) -> None:
@@ -272,12 +274,14 @@ def open_dataset(place: Place) -> pads.Dataset:
     """The current version of a location; a later switch does not touch it.
 
     Raises:
+        SourceError: it cannot be read.
         SourceChangedError: nothing has been published there.
     """
-    name = open_pointer(place).current()
-    if name is None:
-        raise SourceChangedError(f"nothing has been published at {place.uri}")
-    return _open_version(place.beside(".versions") / name)
+    with one_line(f"{place.uri} cannot be read", SourceError):
+        name = open_pointer(place).current()
+        if name is None:
+            raise SourceChangedError(f"nothing has been published at {place.uri}")
+        return _open_version(place.beside(".versions") / name)
 
 
 def _open_version(folder: Place) -> pads.Dataset:
@@ -287,10 +291,13 @@ def _open_version(folder: Place) -> pads.Dataset:
 
     described = _read_json(folder)
     schema = pa.ipc.read_schema(pa.py_buffer(b64decode(described["schema"])))
-    return pads.dataset(
+    found = pads.dataset(
         folder.path, filesystem=folder.filesystem, format="parquet", schema=schema,
         partitioning=layout.partitioning(described["partition_types"]),
     )  # fmt: skip
+    if described["rows"] and not found.files:  # a folder without files would read as a version without rows
+        raise FileNotFoundError(f"the files of version {described['name']} are gone")
+    return found
 
 
 def read_version(folder: Place) -> Version:

@@ -87,7 +87,7 @@ class ObjectPointer:
         except ClientError as error:
             if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
                 return None
-            raise OSError(f"{self._place.uri}: {error.response['Error']['Code']}") from None
+            raise
         self._tag = found["ETag"]
         return str(json.loads(found["Body"].read())["version"])
 
@@ -104,10 +104,9 @@ class ObjectPointer:
         try:
             s3_client(self._place).put_object(Bucket=self._bucket, Key=self._key, Body=body, **condition)
         except ClientError as error:
-            code = error.response["Error"]["Code"]
-            if code in {"PreconditionFailed", "412", "ConditionalRequestConflict"}:
+            if error.response["Error"]["Code"] in {"PreconditionFailed", "412", "ConditionalRequestConflict"}:
                 raise PublishError(f"{self._place.uri}: another run published meanwhile; trying again") from None
-            raise OSError(f"{self._place.uri}: {code}") from None
+            raise
 
 
 def _sync(folder: Path) -> None:
