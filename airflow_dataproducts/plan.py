@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
+from airflow_dataproducts.contract import rules as r
 from airflow_dataproducts.contract.checks import compile_contract
 from airflow_dataproducts.exceptions import ConfigurationError
 from airflow_dataproducts.manifest.inputs import FileInput, KafkaInput, ProductInput
@@ -87,6 +88,17 @@ class ValidateStep:
     name: str
     output: Output
     checks: tuple[Check, ...]
+
+    @property
+    def engine(self) -> str:
+        """What checks it: the engine that made it, but for what a scan of Spark's files by DuckDB alone can do.
+
+        That is to set rows aside, to look at rows that are there already, and to know the schema that an extract saw.
+        """
+        scanned = self.output.publish.mode != "replace" or any(
+            check.on_violation == "quarantine" or isinstance(check.rule, r.SchemaOf) for check in self.checks
+        )
+        return "duckdb" if self.output.engine == "spark" and scanned else self.output.engine
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,13 +54,16 @@ def describe(step: Step) -> str:
         return f"{_source(step)}{', which stays there' if step.stays else ''}"
     if isinstance(step, TransformStep):
         how = step.function or f"SQL, {len((step.sql or '').strip().splitlines())} line(s)"
-        where = "" if step.output.engine == "duckdb" else f" in {step.output.engine}"
-        return f"{how}{where}, cast to {len(step.output.contract.columns)} column(s)"
+        return f"{how}{_where(step.output.engine)}, cast to {len(step.output.contract.columns)} column(s)"
     if isinstance(step, ValidateStep):
         count = Counter(check.on_violation for check in step.checks)
         aside = f", {count['quarantine']} set rows aside" if count["quarantine"] else ""
-        return f"{len(step.checks)} check(s), {count['fail']} of which stop the run{aside}"
+        return f"{len(step.checks)} check(s){_where(step.engine)}, {count['fail']} of which stop the run{aside}"
     return _target(step)
+
+
+def _where(engine: str) -> str:
+    return "" if engine == "duckdb" else f" in {engine}"
 
 
 def _source(step: ExtractStep) -> str:

@@ -62,6 +62,11 @@ class Check:
         """Whether single rows break it."""
         return isinstance(self.rule, r.ROW_RULES)
 
+    @property
+    def sees_table(self) -> bool:
+        """Whether rows that an earlier run published bear on it, where they stay."""
+        return self.scope == "table" or isinstance(self.rule, r.Fresh)
+
 
 @dataclass(frozen=True, slots=True)
 class _Draft:

@@ -93,6 +93,29 @@ def folder_values(path: str, columns: Sequence[str]) -> dict[str, str | None]:
     return found
 
 
+def folders_of(data: pads.Dataset) -> list[str]:
+    """The columns of a dataset that are folders."""
+    found = getattr(data, "partitioning", None)
+    return [] if found is None else list(found.schema.names)
+
+
+def root(data: pads.Dataset, folders: Sequence[str]) -> str:
+    """The folder that the folders of a dataset's files begin in.
+
+    Args:
+        data: the files.
+        folders: the columns that are folders, at least one.
+    """
+    from urllib.parse import unquote
+
+    parts = data.files[0].split("/")[:-1]
+    begin = next(
+        (index for index, part in enumerate(parts) if unquote(part.partition("=")[0]) == folders[0] and "=" in part),
+        len(parts),
+    )
+    return "/".join(parts[:begin])
+
+
 def statistics(filesystem: FileSystem, path: str) -> tuple[int, dict[str, Any], dict[str, Any], dict[str, int]]:
     """What a Parquet file's footer tells: rows, and by column the least value, the greatest, and NULLs.
 

@@ -11,7 +11,6 @@ from airflow_dataproducts.engine.kept import Kept
 from airflow_dataproducts.engine.staging import Staged
 from airflow_dataproducts.engine.storage import open_place
 from airflow_dataproducts.exceptions import ContractViolation, DataProductsError
-from airflow_dataproducts.manifest.engines import pushed_down
 from airflow_dataproducts.runtime.report import log_result, violation
 from airflow_dataproducts.runtime.run import folder_of, log
 from airflow_dataproducts.runtime.versions import tidy
@@ -56,11 +55,15 @@ def validate(
         # A run tried again from the start: its own rows are among those that consumers see, and would break every key.
         log.info("output %s: this run has published it already, so it has been valid", step.name)
         return {"staged": outputs[step.name], "quarantine": None, "summary": _summary(run, step)}
-    if pushed_down(step.output):
-        found = _in_database(run, step, inputs, outputs)
-        _judge(run, found, inputs)
-        return {"staged": outputs[step.name], "quarantine": None, "summary": found.summary()}
-    return _in_files(run, step, target, inputs, outputs)
+    if any(each.engine == "spark" for each in run.plan.validations):
+        from airflow_dataproducts.engine.validation.gx import import_gx
+
+        import_gx(spark=True)  # it learns of Spark when it is imported, or never
+    if step.engine == "duckdb":
+        return _in_files(run, step, target, inputs, outputs)
+    found = (_in_spark if step.engine == "spark" else _in_database)(run, step, inputs, outputs)
+    _judge(run, found, inputs)
+    return {"staged": outputs[step.name], "quarantine": None, "summary": found.summary()}
 
 
 def _judge(run: Run, found: Validation, inputs: Mapping[str, Reference]) -> None:
@@ -86,6 +89,16 @@ def _in_database(
         database.whole(step.output, draft, info), _measured(run, step),
     )  # fmt: skip
     return in_database(step, where)
+
+
+def _in_spark(
+    run: Run, step: ValidateStep, inputs: Mapping[str, Reference], outputs: Mapping[str, Reference]
+) -> Validation:
+    """Check an output's files where they were made."""
+    from airflow_dataproducts.engine.validation.remote import in_spark
+
+    tables = {name: run.read(each) for name, each in {**inputs, **outputs}.items() if "relation" not in each}
+    return in_spark(step, tables, run.settings.spark, _measured(run, step))
 
 
 def _in_files(
@@ -247,7 +260,7 @@ def _current(step: ValidateStep, target: Target) -> pads.Dataset | None:
     for check in step.checks:
         if isinstance(check.rule, r.Violations) and check.scope == "table":
             columns.update(dict.fromkeys(column.name for column in step.output.contract.columns))
-        elif isinstance(check.rule, r.Fresh) or check.scope == "table":
+        elif check.sees_table:
             columns.update(dict.fromkeys(check.columns))
     return target.current(tuple(columns) or (step.output.contract.columns[0].name,))
 

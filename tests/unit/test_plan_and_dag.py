@@ -152,3 +152,22 @@ def test_the_page_of_a_product_tells_everything() -> None:
 def test_the_asset_of_a_product_is_the_same_for_who_writes_and_who_reads() -> None:
     assert product_asset("a.b", "c") == product_asset("a.b", "c")
     assert product_asset("a.b").uri == "dataproducts://a/b"
+
+
+@pytest.mark.parametrize(
+    ("mode", "columns", "engine"),
+    [
+        ("replace", "{name: id, type: integer, min: 1}", "spark"),
+        ("replace", "{name: id, type: integer, unique: true}", "spark"),
+        ("append", "{name: id, type: integer, min: 1}", "duckdb"),
+        ("replace", "{name: id, type: integer, min: 1, on_violation: quarantine}", "duckdb"),
+    ],
+)
+def test_what_spark_made_is_checked_there_unless_only_a_scan_can(
+    write: Write, mode: str, columns: str, engine: str
+) -> None:
+    text = TWO_OUTPUTS.replace("mode: append}", f"mode: {mode}}}\n    engine: spark").replace(
+        "{name: id, type: integer}", columns
+    )
+    engines = {step.name: step.engine for step in load_plan(write(text)).validations}
+    assert engines == {"others": engine, "things": "duckdb"}

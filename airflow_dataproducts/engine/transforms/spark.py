@@ -6,15 +6,14 @@ other draft.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_dataproducts.engine import staging
+from airflow_dataproducts.engine import spark, staging
 from airflow_dataproducts.engine.masking import without_values
-from airflow_dataproducts.exceptions import ConfigurationError, TransformError
+from airflow_dataproducts.exceptions import TransformError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     import pyarrow.dataset as pads
 
@@ -28,13 +27,6 @@ _TYPES = {
     "string": "STRING", "integer": "INT", "bigint": "BIGINT", "float": "FLOAT", "double": "DOUBLE", "boolean": "BOOLEAN",
     "date": "DATE", "timestamp": "TIMESTAMP_NTZ", "timestamptz": "TIMESTAMP", "binary": "BINARY",
 }  # fmt: skip
-_CONFIGURATION = {
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.ansi.enabled": "true",  # a value that does not fit is an error, never NULL
-    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-    "spark.sql.parquet.compression.codec": "zstd",
-    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
-}
 
 
 def transform(
@@ -57,10 +49,10 @@ def transform(
     """
     (folder, partition_by, in_files), (remote, moment) = draft, run
     query = _in_spark(step, moment)
-    with _session(remote) as spark, _errors(step.name):
+    with spark.session(remote) as session, spark.errors(step.name):
         for name, table in tables.items():
-            spark.read.parquet(*_uris(table, folder)).createOrReplaceTempView(name)
-        made = spark.sql(query)
+            spark.table(session, table).createOrReplaceTempView(name)
+        made = session.sql(query)
         found = {column.lower(): column for column in made.columns}
         for column in step.output.contract.columns:
             if column.name.lower() not in found:
@@ -78,7 +70,7 @@ def transform(
         writer = rows.write.mode("error")
         if folders:
             writer = writer.partitionBy(*folders)
-        writer.parquet(_uri(folder.path, folder))
+        writer.parquet(spark.uri(folder.path, folder.filesystem))
     kinds = {
         column.name: str(_arrow(column.type))
         for column in step.output.contract.columns
@@ -100,65 +92,6 @@ def _in_spark(step: TransformStep, moment: Moment) -> str:
             f"output {step.name}: the SQL cannot be said in Spark's words: {without_values(line)}"
         ) from None
     return query
-
-
-@contextmanager
-def _session(remote: str) -> Iterator[Any]:
-    """A session of its own, with exact types and no local clock."""
-    try:
-        from pyspark.logger import PySparkLogger
-        from pyspark.sql import SparkSession
-    except ImportError:
-        raise ConfigurationError("engine: spark needs PySpark: pip install 'airflow-dataproducts[spark]'") from None
-    for talker in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
-        PySparkLogger.getLogger(talker).disabled = True  # they write every error with its values to the log
-    builder = SparkSession.builder.appName("airflow-dataproducts")
-    if remote.startswith("sc://"):
-        builder = builder.remote(remote)
-    else:
-        local = {
-            "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false",
-            "spark.log.level": "FATAL",  # its errors quote values, and come as ours without them
-        }  # fmt: skip
-        builder = builder.master(remote)
-        for name, value in local.items():
-            builder = builder.config(name, value)
-    try:
-        spark = builder.getOrCreate()
-        for name, value in _CONFIGURATION.items():
-            spark.conf.set(name, value)
-    except Exception as error:  # noqa: BLE001 - Java, gRPC and Spark have errors of their own
-        raise ConfigurationError(f"Spark at {remote} cannot be reached: {_line(error)}") from None
-    try:
-        yield spark
-    finally:
-        spark.stop()
-
-
-@contextmanager
-def _errors(output: str) -> Iterator[None]:
-    """One line for what Spark says, without the values it quotes."""
-    from pyspark.errors import PySparkException
-
-    try:
-        yield
-    except PySparkException as error:
-        raise TransformError(f"output {output}: {without_values(_line(error))}") from None
-
-
-def _line(error: Exception) -> str:
-    """Spark's message without its error class, hints and stack."""
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__
-
-
-def _uris(table: pads.Dataset, near: Place) -> list[str]:
-    return [_uri(file, near) for file in table.files]
-
-
-def _uri(path: str, near: Place) -> str:
-    """A path in a file system as Spark names it."""
-    return f"file://{path}" if near.is_local else f"s3a://{path}"
 
 
 def _type(output: str, kind: DataType) -> str:

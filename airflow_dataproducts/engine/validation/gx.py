@@ -91,8 +91,8 @@ def _in_one_go() -> Iterator[None]:
 
 
 def preload() -> None:
-    """Load everything that a validation uses."""
-    import_gx()
+    """Load everything that a validation uses; where PySpark is installed, GX learns of it."""
+    import_gx(spark=importlib.util.find_spec("pyspark") is not None)
     import duckdb  # noqa: F401
     import pyarrow.dataset  # noqa: F401
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.contract import rules as r
 from airflow_dataproducts.contract.types import sized_names
+from airflow_dataproducts.engine import spark
 from airflow_dataproducts.engine.validation.found import Found, Scan
 from airflow_dataproducts.engine.validation.gx import RESULT_FORMAT, import_gx, new_context
 from airflow_dataproducts.engine.validation.measures import bounds, row_bounds
@@ -25,6 +26,7 @@ from airflow_dataproducts.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import pyarrow.dataset as pads
     from sqlglot import exp
 
     from airflow_dataproducts.contract.checks import Check
@@ -81,7 +83,7 @@ def in_database(step: ValidateStep, where: Warehouse) -> Validation:
     maker = partial(_RemoteMaker.of, step, _DIALECTS.get(backend, backend), where)
     if where.whole is None:
         return _validate(step, maker(step.checks), batch)
-    of_table = tuple(check for check in step.checks if check.scope == "table" or isinstance(check.rule, r.Fresh))
+    of_table = tuple(check for check in step.checks if check.sees_table)
     of_rows = tuple(check for check in step.checks if check not in of_table)
     rows = _validate(step, maker(of_rows), batch)
     if not of_table:
@@ -91,21 +93,32 @@ def in_database(step: ValidateStep, where: Warehouse) -> Validation:
     return Validation(step.name, rows.rows, results, [*rows.gx, *whole.gx])
 
 
-def in_spark(step: ValidateStep, frame: Any, others: Mapping[str, str] | None = None) -> Validation:
-    """Check a Spark DataFrame in Spark.
+def in_spark(
+    step: ValidateStep, tables: Mapping[str, pads.Dataset], remote: str, measured: Mapping[str, tuple[Any, ...]]
+) -> Validation:
+    """Check an output's files in Spark.
 
     Args:
         step: the output and its checks.
-        frame: a ``pyspark.sql.DataFrame``.
-        others: temporary views of inputs and other outputs, by the names that rules use.
+        tables: the files of the output, and of the inputs and other outputs that its rules may read; Spark must reach them.
+        remote: Spark Connect's address (sc://host:port), or a master such as local[*].
+        measured: what earlier published runs measured for a check, newest first.
+
+    Raises:
+        ConfigurationError: PySpark is not installed, or Spark cannot be reached, or a rule cannot be said in its words.
+        TransformError: Spark cannot read the files.
     """
 
     def batch(context: Any) -> Any:
         asset = context.data_sources.add_spark(step.name).add_dataframe_asset("rows")
+        frame = session.table(f"`{step.name}`")
         return asset.add_batch_definition_whole_dataframe("whole").get_batch(batch_parameters={"dataframe": frame})
 
-    where = Warehouse("", "", others or {})
-    return _validate(step, _RemoteMaker.of(step, "spark", where, step.checks), batch)
+    where = Warehouse("", "", {name: f"`{name}`" for name in tables if name != step.name}, None, measured)
+    with spark.session(remote) as session, spark.errors(step.name):
+        for name, table in tables.items():
+            spark.table(session, table).createOrReplaceTempView(name)
+        return _validate(step, _RemoteMaker.of(step, "spark", where, step.checks), batch)
 
 
 def _validate(step: ValidateStep, maker: _RemoteMaker, open_batch: Callable[[Any], Any]) -> Validation:
