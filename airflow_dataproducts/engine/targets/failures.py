@@ -12,7 +12,8 @@ from airflow_dataproducts.exceptions import DataProductsError, PublishError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_THEIRS = ("pyiceberg", "sqlalchemy", "requests", "botocore", "deltalake")
+_THEIRS = ("pyiceberg", "sqlalchemy", "requests", "botocore", "_internal")
+"""The modules of their errors; the last is where delta-rs has its own."""
 _DECORATION = re.compile(r"\x1b\[[0-9;]*m|↳")
 
 
