@@ -19,6 +19,11 @@ _POSTGRES = {
     "uuid": "uuid", "json": "jsonb", "binary": "bytea", "struct": "jsonb",
 }  # fmt: skip
 
+_SPARK = {
+    "string": "STRING", "integer": "INT", "bigint": "BIGINT", "float": "FLOAT", "double": "DOUBLE", "boolean": "BOOLEAN",
+    "date": "DATE", "timestamp": "TIMESTAMP_NTZ", "timestamptz": "TIMESTAMP", "binary": "BINARY", "uuid": "STRING", "json": "STRING",
+}  # fmt: skip
+
 TEXT_IN_FILES = frozenset({"uuid", "json"})
 """Types that Parquet and Delta readers know best as text: the value is checked by a cast, then kept as its text."""
 
@@ -79,6 +84,13 @@ def sized_names(kind: DataType) -> tuple[str, ...]:
     if kind.length is not None:
         return (*names, f"VARCHAR({kind.length})", f"CHARACTER VARYING({kind.length})")
     return (*names, postgres_type(kind).upper())
+
+
+def spark_type(kind: DataType) -> str:
+    """The Spark type that holds ``kind`` in files; of the types that a manifest allows with ``engine: spark``."""
+    if kind.name == "decimal":
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    return f"ARRAY<{spark_type(kind.item)}>" if kind.item is not None else _SPARK[kind.name]
 
 
 def postgres_type(kind: DataType) -> str:

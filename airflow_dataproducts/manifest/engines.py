@@ -34,6 +34,21 @@ def engine_problems(output: Output) -> Iterator[Problem]:
         yield ("engine",), f"found {output.engine!r} for a function; it runs SQL, a function runs where the task does"
     if pushed_down(output):
         yield from _rules_of_rows(output)
+    if output.engine == "spark":
+        yield from _not_in_spark(output)
+
+
+def _not_in_spark(output: Output) -> Iterator[Problem]:
+    """Types that Spark has not, or casts otherwise: structs by place, not by name, and what is text within an array unseen."""
+    for index, column in enumerate(output.contract.columns):
+        kind, inner = column.type, column.type
+        while inner.item is not None:
+            inner = inner.item
+        if inner.name in {"time", "struct"} or (inner is not kind and inner.name in {"uuid", "json"}):
+            yield (
+                ("contract", "columns", index, "type"),
+                f"found '{kind}', which is not made in Spark; use another type, such as json or string, or engine: duckdb",
+            )
 
 
 def _rules_of_rows(output: Output) -> Iterator[Problem]:

@@ -110,7 +110,7 @@ class Output(Part):
     uses: tuple[SqlName, ...] = ()
     """Other outputs that a function reads; SQL shows it by itself."""
     engine: str = "duckdb"
-    """What runs the SQL: duckdb, in the task itself; spark, where the site's setting says; or the database that the output is published to, by its connection. The SQL is DuckDB's in any case."""
+    """What runs the SQL: duckdb, in the task itself; spark, where the site's setting says (it makes neither time nor struct); or the database that the output is published to, by its connection. The SQL is DuckDB's in any case."""
     publish: Publish = LakePublish(to="delta")
     """Where it goes."""
     description: str = ""

@@ -23,10 +23,11 @@ from airflow_dataproducts.plan import TransformStep
 from airflow_dataproducts.settings import Settings
 from tests.integration.conftest import KnownConnections
 
-SQL = """SELECT id, total::DECIMAL(20,4) AS total, strftime(day, '%Y') AS year, $run_date AS made, at, zone FROM things
+SQL = """SELECT id, total::DECIMAL(20,4) AS total, strftime(day, '%Y') AS year, $run_date AS made, at, zone, any_value(uid) AS uid, any_value(doc) AS doc, array_agg(kind) AS kinds FROM things
     WHERE list_contains(['a', 'b'], kind) GROUP BY ALL"""
 COLUMNS = {
     "id": "bigint", "total": "decimal(20,4)", "year": "string", "made": "date", "at": "timestamp", "zone": "timestamptz",
+    "uid": "uuid", "doc": "json", "kinds": "array<string>",
 }  # fmt: skip
 
 
@@ -35,6 +36,7 @@ def main(folder: Path, remote: str) -> None:
     things = pa.table({
         "id": [1, 2, 3], "kind": ["a", "b", "c"], "day": [dt.date(2026, 1, 31)] * 3,
         "total": pa.array([Decimal("0.10"), Decimal("12345678901234.5678"), None], pa.decimal128(38, 4)),
+        "uid": ["6F9619FF-8B86-D011-B42D-00CF4FC964FF", None, "no uuid"], "doc": ['{"a": [1, null]}', "null", "{no json"],
         "at": pa.array([dt.datetime(2026, 1, 1, 1, 2, 3, 456789)] * 3, pa.timestamp("us")),  # noqa: DTZ001 - that is the point
         "zone": pa.array([dt.datetime(1969, 1, 1, tzinfo=dt.UTC)] * 3, pa.timestamp("us", "UTC")),
     })  # fmt: skip
@@ -56,8 +58,10 @@ def main(folder: Path, remote: str) -> None:
         )
 
     errors = []
+    rest = "day AS made, at, zone, kind AS year, total, array[kind] AS kinds"
     for broken in ("SELECT kind AS id, total, '' AS year, made, at, zone FROM things", "SELECT nothing FROM things", "SELECT 1 AS id FROM things",
-                   "SELECT CAST(kind AS BIGINT) AS id, total, kind AS year, day AS made, at, zone FROM things"):  # fmt: skip
+                   f"SELECT CAST(kind AS BIGINT) AS id, uid, doc, {rest} FROM things WHERE kind < 'c'",
+                   f"SELECT id, uid, NULL AS doc, {rest} FROM things", f"SELECT id, NULL AS uid, doc, {rest} FROM things"):  # fmt: skip
         try:
             make(broken)
         except TransformError as error:

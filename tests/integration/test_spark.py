@@ -92,13 +92,26 @@ def test_a_transform(tmp_path: Path, remote: str) -> None:
     assert found["rows"][0]["at"] == "2026-01-01 01:02:03.456789"
     assert found["rows"][0]["zone"] == "1969-01-01 00:00:00+00:00"
     assert (found["published"], found["total"]) == (2, "decimal128(20, 4)")
-    assert len(found["errors"]) == 4
+    assert [(row["uid"], row["doc"], row["kinds"]) for row in found["rows"]] == [
+        ("6f9619ff-8b86-d011-b42d-00cf4fc964ff", '{"a": [1, null]}', ["a"]), (None, "null", ["b"]),
+    ]  # fmt: skip
+    assert len(found["errors"]) == 6
     for error, part in zip(
-        found["errors"], ("made", "nothing", "the contract's column total", "CAST_INVALID_INPUT"), strict=True
+        found["errors"],
+        (
+            "made",
+            "nothing",
+            "the contract's column total",
+            "CAST_INVALID_INPUT",
+            "a value is no uuid",
+            "a value is no json",
+        ),
+        strict=True,
     ):
         assert error.startswith("output out: ")
         assert part in error
         assert "'c'" not in error
+        assert "{no" not in error
         assert "\n" not in error
 
 

@@ -100,6 +100,25 @@ def test_a_mistake_is_named_with_its_place_and_its_cure(
     assert str(found[0]).startswith(f"{path}:{line}:")
 
 
+@pytest.mark.parametrize(
+    ("kind", "allowed"),
+    [
+        ("array<string>", True), ("json", True), ("uuid", True),
+        ("time", False), ("array<array<time>>", False), ("array<uuid>", False), ("'struct<a: integer, b: integer>'", False),
+    ],
+)  # fmt: skip
+def test_types_that_spark_does_not_make(write: Write, kind: str, allowed: bool) -> None:
+    path = write(MINIMAL, **{"type: string": f"type: {kind}", "{to: parquet}": "{to: parquet}\n    engine: spark"})
+    found = [] if allowed else findings(path)
+    assert [(each.line, each.field) for each in found] == (
+        [] if allowed else [(19, "outputs.things.contract.columns[1].type")]
+    )
+    if allowed:
+        load_manifest(path)
+    else:
+        assert "which is not made in Spark; use another type" in found[0].message
+
+
 def test_all_mistakes_of_a_file_come_at_once(write: Write) -> None:
     path = write(
         MINIMAL,

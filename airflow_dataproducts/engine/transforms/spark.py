@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_dataproducts.contract.types import spark_type
 from airflow_dataproducts.engine import spark, staging
 from airflow_dataproducts.engine.masking import without_values
 from airflow_dataproducts.exceptions import TransformError
@@ -20,13 +21,11 @@ if TYPE_CHECKING:
     from airflow_dataproducts.engine.moment import Moment
     from airflow_dataproducts.engine.staging import Staged
     from airflow_dataproducts.engine.storage import Place
+    from airflow_dataproducts.manifest.contract import Column
     from airflow_dataproducts.manifest.types import DataType
     from airflow_dataproducts.plan import TransformStep
 
-_TYPES = {
-    "string": "STRING", "integer": "INT", "bigint": "BIGINT", "float": "FLOAT", "double": "DOUBLE", "boolean": "BOOLEAN",
-    "date": "DATE", "timestamp": "TIMESTAMP_NTZ", "timestamptz": "TIMESTAMP", "binary": "BINARY",
-}  # fmt: skip
+_UUID = "^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$"
 
 
 def transform(
@@ -59,10 +58,7 @@ def transform(
                 raise TransformError(
                     f"output {step.name}: the contract's column {column.name} is not in the result (it has {', '.join(made.columns)})"
                 )
-        casts = [
-            f"CAST(`{column.name}` AS {_type(step.name, column.type)}) AS `{column.name}`"
-            for column in step.output.contract.columns
-        ]
+        casts = [f"{_cast(column)} AS `{column.name}`" for column in step.output.contract.columns]
         rows, folders = made.selectExpr(*casts), list(partition_by)
         if in_files:  # Spark takes the columns of folders out of the files: those that are to stay go there as copies
             folders = [f"{staging.COPY_OF}{name}" for name in partition_by]
@@ -94,12 +90,19 @@ def _in_spark(step: TransformStep, moment: Moment) -> str:
     return query
 
 
-def _type(output: str, kind: DataType) -> str:
-    if kind.name == "decimal":
-        return f"DECIMAL({kind.precision},{kind.scale})"
-    if kind.name not in _TYPES:
-        raise TransformError(f"output {output}: the type {kind} is not made in Spark; use engine: duckdb")
-    return _TYPES[kind.name]
+def _cast(column: Column) -> str:
+    """A column's value in the contract's type. Some are text in files: it is seen to that the text is one of those."""
+    name, text = f"`{column.name}`", f"CAST(`{column.name}` AS STRING)"
+    if column.type.name == "uuid":
+        return _checked(column, f"lower({text})", f"lower({text}) RLIKE '{_UUID}'")
+    if column.type.name == "json":
+        return _checked(column, text, f"try_parse_json({text}) IS NOT NULL")
+    return f"CAST({name} AS {spark_type(column.type)})"
+
+
+def _checked(column: Column, value: str, condition: str) -> str:
+    error = f"column {column.name}: a value is no {column.type}"
+    return f"CASE WHEN `{column.name}` IS NULL OR {condition} THEN {value} ELSE raise_error('{error}') END"
 
 
 def _arrow(kind: DataType) -> Any:
