@@ -106,9 +106,12 @@ def table(spark: Any, data: pads.Dataset) -> Any:
     files, folders = [uri(file, data.filesystem) for file in data.files], layout.folders_of(data)
     if not folders:
         return spark.read.parquet(*files)
+    from pyspark.sql.functions import lit
+
     # Without it Spark leaves out the columns that are folders.
     rows = spark.read.option("basePath", uri(layout.root(data, folders), data.filesystem)).parquet(*files)
-    return rows.withColumns({name: rows[name].cast(_type(data.schema.field(name).type)) for name in folders})
+    found = {name: rows[name] if name in rows.columns else lit(None) for name in folders}  # no rows, no folders
+    return rows.withColumns({name: each.cast(_type(data.schema.field(name).type)) for name, each in found.items()})
 
 
 def uri(path: str, filesystem: Any) -> str:

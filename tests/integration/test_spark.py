@@ -148,6 +148,13 @@ outputs:
       columns: [{name: day, type: date}, {name: kind, type: string}, {name: amount, type: "decimal(12,2)"}]
       rules:
         - {name: adds_up, sql: "SELECT count(*) FROM sold WHERE day NOT IN (SELECT day FROM days)"}
+  none:
+    engine: spark
+    transform: SELECT id, day FROM sold WHERE id < 0
+    publish: {to: parquet, partition_by: [day]}
+    contract:
+      columns: [{name: id, type: bigint}, {name: day, type: date}]
+      rules: [{name: any, row_count: {min: 0}}]
   good:
     engine: spark
     transform: SELECT id, amount FROM sold
@@ -172,7 +179,7 @@ def test_a_product_is_made_and_checked_in_spark(write: Write, tmp_path: Path, re
     (manifest.parent / "sales.csv").write_text(SALES)
     result = call("run", manifest, "--run-id", "r1", "--format", "json", **environment)
     assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout)["rows"] == {"sold": 3, "days": 2, "good": 2}
+    assert json.loads(result.stdout)["rows"] == {"sold": 3, "days": 2, "none": 0, "good": 2}
 
     (manifest.parent / "sales.csv").write_text(SALES + "3,east,1999-01-01,web,0\n")
     result = call("run", manifest, "--run-id", "r2", **environment)

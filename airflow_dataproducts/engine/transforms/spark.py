@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.contract.types import spark_type
-from airflow_dataproducts.engine import spark, staging
+from airflow_dataproducts.engine import layout, spark, staging
 from airflow_dataproducts.engine.masking import without_values
 from airflow_dataproducts.exceptions import TransformError
 
@@ -66,7 +66,10 @@ def transform(
         writer = rows.write.mode("error")
         if folders:
             writer = writer.partitionBy(*folders)
-        writer.parquet(spark.uri(folder.path, folder.filesystem))
+        uri = spark.uri(folder.path, folder.filesystem)
+        writer.parquet(uri)
+        if not layout.data_files(folder):  # no rows, no folders; the columns must be told all the same
+            rows.drop(*folders).write.mode("append").parquet(uri)
     kinds = {
         column.name: str(_arrow(column.type))
         for column in step.output.contract.columns
