@@ -459,3 +459,14 @@ def test_a_version_whose_files_are_gone_is_not_one_without_rows(tmp_path: Path, 
         file.unlink()
     with pytest.raises(SourceError, match="are gone"):
         shelf.seen()
+
+
+def test_a_value_that_does_not_fit_the_table_is_not_quoted(tmp_path: Path, settings: Settings) -> None:
+    shelf = Shelf({"to": "delta", "location": str(tmp_path / "things")}, settings)
+    shelf.publish("r1", {1: "a"}, "append")
+    wider = pa.table({"id": pa.array([2], pa.int64()), "v": ["b"], "p": pa.array([2**40 + 7], pa.int64())})
+    columns = [*COLUMNS[:2], {"name": "p", "type": "bigint"}]
+    with pytest.raises(PublishError, match="was not changed: the rows do not fit it") as found:
+        shelf.publish("r2", {}, "append", table=wider, columns=columns)
+    assert str(2**40 + 7) not in str(found.value)
+    assert shelf.seen() == {1: "a"}

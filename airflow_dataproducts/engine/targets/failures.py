@@ -40,6 +40,8 @@ def _reason(error: Any) -> str:
         return "the disk is full"
     if isinstance(error, OSError) and error.strerror:
         return str(error.strerror)
+    if isinstance(error, ValueError) and type(error).__module__.startswith("pyarrow"):
+        return f"the rows do not fit it ({type(error).__name__})"  # Arrow quotes the value
     text = str(getattr(error, "orig", None) or error)  # SQLAlchemy puts the statement and its values behind
     lines = [line.strip() for line in _DECORATION.sub("", text).splitlines() if line.strip()]
     if not lines:
