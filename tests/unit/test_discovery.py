@@ -189,10 +189,13 @@ class TestImporter:
         return importer.import_definition(definitions[name], bundle)
 
     def test_a_manifest_becomes_a_dag(self, tmp_path: Path, write: Write) -> None:
+        """The monitor comes with the first."""
         write(MINIMAL, folder="a")
+        write(MINIMAL.replace("name: things", "name: others", 1), folder="b")
         (tmp_path / "other.yaml").write_text("a: 1")
-        result = self.load(tmp_path, "a/product.yaml")
-        assert [dag.dag_id for dag in result.dags] == ["test.things"]  # type: ignore[attr-defined]
+        found = {name: self.load(tmp_path, f"{name}/product.yaml").dags for name in ("a", "b")}  # type: ignore[attr-defined]
+        assert [dag.dag_id for dag in found["a"]] == [f"dataproducts_monitor_{tmp_path.name}", "test.things"]
+        assert [dag.dag_id for dag in found["b"]] == ["test.others"]
 
     def test_a_mistake_is_an_error_without_a_stack(self, tmp_path: Path, write: Write) -> None:
         path = write(MINIMAL.replace("team: testers", "tem: testers"), folder="a")
