@@ -104,7 +104,7 @@ class Cluster:
     def start(self) -> Airflow:
         """Everything; returns the client of its API."""
         subprocess.run(["airflow", "db", "migrate"], env=self.environment, check=True, capture_output=True, timeout=300)
-        for part in ("scheduler", "dag-processor"):
+        for part in ("scheduler", "dag-processor", "triggerer"):
             self._start(part, ["airflow", part], self.environment)
         api = self._start("api-server", ["airflow", "api-server"], self.environment)
         for name in WORKERS:
