@@ -226,20 +226,22 @@ class Scanner:
         return int(rows)
 
     def _samples(self, checks: Iterable[Check]) -> None:
-        """Values of what broke, in the order of the data."""
+        """Values of what broke, in the order of the data; of keys those that most rows share, then the lowest."""
         for check in checks:
             found = self._scan.found.get(check.name)
             if found is None or not found.unexpected or isinstance(check.rule, r.NotNull):
                 continue
+            order = ""
             if isinstance(check.rule, r.Unique):
                 shown, source, condition = check.columns, quote(DUPLICATES + check.name), "true"
+                order = f"ORDER BY n DESC, {names(shown)}"  # else it is as the threads have left them
             elif check.names_rows:
                 shown, source, condition = check.columns, self.source, breaks(check, self._types)
             elif isinstance(check.rule, r.OfType) and check.columns[0] in self._table.unfit:
                 shown, source, condition = check.columns, quote(self._table.raw), self._table.unfit[check.columns[0]]
             else:
                 continue
-            query = f"SELECT {names(shown)} FROM {source} WHERE {condition} LIMIT {SAMPLED}"
+            query = f"SELECT {names(shown)} FROM {source} WHERE {condition} {order} LIMIT {SAMPLED}"
             rows = self._connection.sql(query).to_arrow_table().to_pylist()
             samples = tuple(row[shown[0]] if len(shown) == 1 else row for row in rows)
             self._scan.found[check.name] = replace(found, samples=samples)
