@@ -142,6 +142,12 @@ def test_composite_keys(settings: Settings) -> None:
     assert {each.check: each.unexpected for each in found.failures} == {"a.required": 1, "primary_key": 2}
 
 
+def test_repeated_keys_are_shown_in_one_order_whatever_their_column_is_called(settings: Settings) -> None:
+    rows = pa.table({"n": [9, 8, 9, 7, 8, 8, 7, 1]})
+    (failure,) = check(settings, rows, [{"name": "n", "type": "bigint"}], primary_key=["n"]).failures
+    assert (failure.unexpected, failure.samples) == (7, ("8", "7", "9"))
+
+
 def test_rules_see_inputs_and_the_threshold_counts(settings: Settings) -> None:
     sql = "SELECT count(*) FROM t ANTI JOIN known USING (v)"
     inputs = {"known": pa.table({"v": [1]})}

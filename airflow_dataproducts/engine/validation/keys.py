@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 KEPT_IN_MEMORY = 8_000_000
 """Hashes kept in memory (8 bytes each); more wait in files, which keeps memory flat up to billions of rows."""
+SHARING = "__rows_that_share_it"
+"""In a table of keys, the column that says how many rows have one."""
 _BITS = 8
 _PARTS = 2**_BITS
 _SHARES = (range(_PARTS // 2), range(_PARTS // 2, _PARTS))
@@ -68,14 +70,14 @@ class KeySearch:
         into = quote(self._into)
         if not found:
             self._connection.execute(
-                f"CREATE TABLE {into} AS SELECT {self._key}, 0::BIGINT AS n FROM {self._source} LIMIT 0"
+                f"CREATE TABLE {into} AS SELECT {self._key}, 0::BIGINT AS {SHARING} FROM {self._source} LIMIT 0"
             )
             return 0
         suspects = f"__suspects_{self._into}"
         self._connection.register(suspects, pa.table({"h": pa.concat_arrays([pa.array(each) for each in found])}))
         same = f"hash({self._key}) IN (SELECT h FROM {quote(suspects)})"
         self._connection.execute(
-            f"CREATE TABLE {into} AS SELECT {self._key}, count(*) AS n FROM {self._source} "
+            f"CREATE TABLE {into} AS SELECT {self._key}, count(*) AS {SHARING} FROM {self._source} "
             f"WHERE {self._given} AND {same} GROUP BY ALL HAVING count(*) > 1"
         )
         self._connection.unregister(suspects)
@@ -84,7 +86,7 @@ class KeySearch:
 
 def count_rows(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     """The rows that have a key of such a table."""
-    (rows,) = duck.one_row(connection, f"SELECT coalesce(sum(n), 0)::BIGINT FROM {quote(table)}")
+    (rows,) = duck.one_row(connection, f"SELECT coalesce(sum({SHARING}), 0)::BIGINT FROM {quote(table)}")
     return int(rows)
 
 

@@ -17,7 +17,7 @@ from airflow_dataproducts.contract.modes import NEW, comes
 from airflow_dataproducts.engine import duck
 from airflow_dataproducts.engine.validation import measures
 from airflow_dataproducts.engine.validation.found import CURRENT, Found, Scan, kept_rows
-from airflow_dataproducts.engine.validation.keys import KeySearch, count_rows
+from airflow_dataproducts.engine.validation.keys import SHARING, KeySearch, count_rows
 from airflow_dataproducts.engine.validation.predicates import DUPLICATES, breaks, python_pattern, within
 from airflow_dataproducts.engine.validation.table import typed
 
@@ -234,7 +234,7 @@ class Scanner:
             order = ""
             if isinstance(check.rule, r.Unique):
                 shown, source, condition = check.columns, quote(DUPLICATES + check.name), "true"
-                order = f"ORDER BY n DESC, {names(shown)}"  # else it is as the threads have left them
+                order = f"ORDER BY {SHARING} DESC, {names(shown)}"  # else it is as the threads have left them
             elif check.names_rows:
                 shown, source, condition = check.columns, self.source, breaks(check, self._types)
             elif isinstance(check.rule, r.OfType) and check.columns[0] in self._table.unfit:
