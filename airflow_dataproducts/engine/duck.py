@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_dataproducts.contract.ddl import quote, text
+from airflow_dataproducts.engine import layout
 from airflow_dataproducts.engine.masking import without_values
 from airflow_dataproducts.exceptions import ConfigurationError, SourceChangedError
 
@@ -129,7 +130,7 @@ def _read_by_duckdb(
 
 def _folders(connection: duckdb.DuckDBPyConnection, data: pads.Dataset) -> dict[str, str] | None:
     """DuckDB's types of the columns that are folders; None where only Arrow can tell a folder's name from a value."""
-    if getattr(data, "partitioning", None) is None or not len(data.partitioning.schema):
+    if not layout.folders_of(data):
         return {}
     schema = data.partitioning.schema
     if any(len(re.findall(r"/[^/=]+=", file)) != len(schema) for file in data.files):

@@ -316,7 +316,7 @@ def on_this_machine(data: pads.Dataset | LocalParquet, folder: Path) -> pads.Dat
     import pyarrow.fs as pafs
 
     files: list[str] = getattr(data, "files", None) or []
-    if not files or isinstance(data.filesystem, pafs.LocalFileSystem) or len(data.partitioning.schema):
+    if not files or isinstance(data.filesystem, pafs.LocalFileSystem) or layout.folders_of(data):
         return data
     copies = [str(folder / f"{number}.parquet") for number in range(len(files))]
     with _errors(open_place(str(folder))):
